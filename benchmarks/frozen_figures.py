@@ -49,7 +49,7 @@ from pathlib import Path
 from hubtune.cli.prediction_output import PredictionOutput
 from hubtune.data.images.preprocessing import preprocess_views
 from hubtune.data.loader import load_batches
-from hubtune.inference.model import load_model
+from hubtune.inference.load_model import load_model
 paths = Path(sys.argv[2]).read_text("utf-8").splitlines()
 model = load_model(sys.argv[1])
 views, files = model.card.views, [Path(path) for path in paths]

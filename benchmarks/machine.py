@@ -55,7 +55,7 @@ from hubtune.recipe.optimization import LossSettings
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy
 from hubtune.text import escaped
-from hubtune.train.batches import TrainBatch
+from hubtune.train.batches import Shard, TrainBatch
 from hubtune.train.loss import Loss, one_hot
 from hubtune.train.optimizer import Optimizer
 from hubtune.train.plan import plan_training
@@ -357,9 +357,9 @@ class _Training:
     def __init__(self, module: Module, arrays: list[np.ndarray]) -> None:
         count = len(arrays)
         self._labels = np.arange(count, dtype=np.int64) % _CLASSES
-        self._batch = TrainBatch(
-            arrays, one_hot(self._labels, _CLASSES), [Path()] * count, size=count, waited=0.0
-        )
+        self._images = arrays
+        shard = Shard(number=0, arrays=arrays, targets=one_hot(self._labels, _CLASSES))
+        self._batch = TrainBatch([shard], [Path()] * count, size=count, waited=0.0)
         classifier = Classifier(module.backbone, _CLASSES)
         if paddle.device.get_device() == "cpu":
             set_threads(training_threads())
@@ -388,7 +388,7 @@ class _Training:
 
     def _run_bare(self, times: int) -> None:
         for _ in range(times):
-            images, labels = paddle.to_tensor(np.stack(self._batch.arrays)), paddle.to_tensor(self._labels)
+            images, labels = paddle.to_tensor(np.stack(self._images)), paddle.to_tensor(self._labels)
             functional.cross_entropy(self._network(images), labels).backward()
             self._bare_optimizer.step()
             self._bare_optimizer.clear_grad()

@@ -17,6 +17,8 @@ RUN /opt/hubtune/bin/pip install --no-cache-dir paddlepaddle-gpu==3.3.1 \
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY hubtune hubtune
+COPY recipes recipes
+COPY datasets datasets
 RUN /opt/hubtune/bin/pip install --no-cache-dir ".[serve]"
 ENV PATH="/opt/hubtune/bin:$PATH" HUBTUNE_HOME=/tmp/hubtune HOME=/tmp PYTHONUNBUFFERED=1
 USER 10001:10001

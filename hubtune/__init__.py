@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hubtune.compat.checkpoint import import_paddleclas as import_paddleclas
     from hubtune.compat.checkpoint import import_paddlehub as import_paddlehub
+    from hubtune.compat.paddleclas_recipe import translate_paddleclas as translate_paddleclas
+    from hubtune.compat.paddlecv_flags import translate_flags as translate_flags
+    from hubtune.compat.translation import Translation as Translation
     from hubtune.data.dataset import BaseCVDataset as BaseCVDataset
     from hubtune.data.dataset import ListDataset as ListDataset
     from hubtune.data.images.preprocessing import Preprocessing as Preprocessing
@@ -34,9 +37,10 @@ if TYPE_CHECKING:
     from hubtune.hub.module import Module as Module
     from hubtune.inference.explanation import ImageExplanation as ImageExplanation
     from hubtune.inference.explanation import explain_images as explain_images
+    from hubtune.inference.load_model import load_model as load_model
     from hubtune.inference.model import Model as Model
-    from hubtune.inference.model import load_model as load_model
     from hubtune.inference.model import pretrained_model as pretrained_model
+    from hubtune.inference.model_edit import edit_model as edit_model
     from hubtune.inference.prediction import Prediction as Prediction
     from hubtune.inference.run_comparison import compare_runs as compare_runs
     from hubtune.recipe.load import load_recipe as load_recipe
@@ -68,14 +72,20 @@ _HOMES = {
         *("CheckFailedError", "DataError", "HubtuneError", "LockedError", "MachineError", "ModelError"),
         *("NumericError", "RecipeError", "StoppedError", "UsageError"),
     ),
+    "hubtune.estimator": ("ImageClassifier",),
     "hubtune.evaluation.evaluation": ("Evaluation",),
     "hubtune.evaluation.metrics": ("Metrics",),
     "hubtune.export.exporter": ("Export", "export_model", "export_paddlehub"),
     "hubtune.export.recheck": ("prove_export",),
     "hubtune.compat.checkpoint": ("import_paddleclas", "import_paddlehub"),
+    "hubtune.compat.paddleclas_recipe": ("translate_paddleclas",),
+    "hubtune.compat.paddlecv_flags": ("translate_flags",),
+    "hubtune.compat.translation": ("Translation",),
     "hubtune.hub.module": ("Module",),
     "hubtune.inference.explanation": ("ImageExplanation", "explain_images"),
-    "hubtune.inference.model": ("Model", "load_model", "pretrained_model"),
+    "hubtune.inference.load_model": ("load_model",),
+    "hubtune.inference.model": ("Model", "pretrained_model"),
+    "hubtune.inference.model_edit": ("edit_model",),
     "hubtune.inference.prediction": ("Prediction",),
     "hubtune.inference.run_comparison": ("compare_runs",),
     "hubtune.recipe.load": ("load_recipe",),
@@ -111,19 +121,21 @@ def __getattr__(name: str) -> Any:
         from hubtune.hardware.cpu import prepare
 
         prepare()
+    from hubtune.doctor.library_files import cut_off_libraries_refused
+
     try:
-        return getattr(import_module(_HOME_OF[name]), name)
-    except ModuleNotFoundError as error:
-        if error.name != "paddle":
-            raise
+        with cut_off_libraries_refused():
+            return getattr(import_module(_HOME_OF[name]), name)
+    except Exception as error:
+        from hubtune.doctor.packages import import_problem
         from hubtune.errors import MachineError
+        from hubtune.extras import PADDLE_MISSING
 
-        raise MachineError(PADDLE_MISSING) from error
-
-
-PADDLE_MISSING = (
-    'PaddlePaddle is not installed: pip install "hubtune[cpu]", or for a GPU the two lines in the README'
-)
+        is_paddle = isinstance(error, ModuleNotFoundError) and error.name == "paddle"
+        problem = PADDLE_MISSING if is_paddle else import_problem(error)
+        if problem is None:
+            raise
+        raise MachineError(problem) from error
 
 
 def __dir__() -> list[str]:

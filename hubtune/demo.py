@@ -29,13 +29,14 @@ from hubtune.data.splits.split import make_split
 from hubtune.errors import MachineError, UsageError
 from hubtune.evaluation.metrics import Metrics
 from hubtune.hub.module import Module
-from hubtune.inference.model import load_model
+from hubtune.inference.load_model import load_model
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy, ScratchStrategy
 from hubtune.report.contact_sheet import SheetCell, draw_contact_sheet, join_sheets
 from hubtune.rng import rng_for
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.result import Run
+from hubtune.storage.new_folder import is_occupied
 from hubtune.task import ImageClassifierTask
 
 SEEDS = (0, 1, 2)
@@ -160,7 +161,7 @@ def write_digits(folder: Path, digits: Iterable[int] = range(10)) -> None:
 def _clear(folder: Path) -> None:
     """Create the folder, or remove the files of an earlier demo."""
     ours = (folder / _MARKER).is_file()
-    if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
+    if not ours and is_occupied(folder):
         raise UsageError(f"{folder} exists and was not made by the demo: name another folder, --out DIR")
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -57,6 +57,10 @@ class MachineError(HubtuneError):
     exit_code = 5
 
 
+class RankFailedError(MachineError):
+    """A process of a job that trains with several has died, or does not answer any more."""
+
+
 class NumericError(HubtuneError):
     """Training failed numerically."""
 

@@ -1,6 +1,7 @@
 """``ImageClassifierTask``: joins a module, a data set and a configuration into a fine-tuned model."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import paddle
@@ -9,6 +10,7 @@ from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
 from hubtune.data.splits.files import read_groups
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluation.evaluation import Evaluation
+from hubtune.evaluation.label_evaluation import LabelEvaluation
 from hubtune.hardware.cpu import cores, prepare
 from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import set_threads
@@ -16,14 +18,18 @@ from hubtune.hub.module import Module
 from hubtune.hub.registry import resolve_module
 from hubtune.inference.engine_interface import check_engine
 from hubtune.inference.image_inputs import ImageInput
-from hubtune.inference.model import Model, load_model
+from hubtune.inference.load_model import load_model
+from hubtune.inference.model import Model
 from hubtune.inference.prediction import Prediction
 from hubtune.log import logger, show_on_stderr
+from hubtune.ranks import Rank, current_rank
 from hubtune.recipe.schema import Recipe, RunConfig
+from hubtune.runs.bucket_run import BucketRun, choose_bucket_run, folder_for
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.description import check_description, settings_at_start, write_description
 from hubtune.runs.folder import (
     BEST_MODEL,
+    RANK_LOGS,
     RunFolder,
     check_place,
     free_folder,
@@ -33,13 +39,22 @@ from hubtune.runs.folder import (
     point_latest_at,
 )
 from hubtune.runs.lists import dataset_of
+from hubtune.runs.publisher import publishing
 from hubtune.runs.result import Run
 from hubtune.runs.signals import stop_on_signals
+from hubtune.storage.address import is_bucket_address
 from hubtune.storage.cache_folder import cache_root
 from hubtune.train.checkpoint import Checkpoints
+from hubtune.train.compatibility import check_compatibility, settle_loss
 from hubtune.train.context import RunContext, RunData
 from hubtune.train.data_checks import BadImages
+from hubtune.train.distributed.follow import carry_out_orders
+from hubtune.train.distributed.group import RankGroup
+from hubtune.train.distributed.job import follow, leading
+from hubtune.train.distributed.lead import describe_run
+from hubtune.train.distributed.shards import settle_shards
 from hubtune.train.run import run
+from hubtune.train.shard_window import settle_shard_window
 from hubtune.train.strategies import TRAINERS
 
 
@@ -86,25 +101,7 @@ class ImageClassifierTask:
         self.module, self.dataset, self.config = module, dataset, config
         self._best_model: Path | None = None  # of this task's latest run
         self._model: Model | None = None
-        self._check_strategy()
-        module.preprocessing_for(config)
-        if config.size is not None:
-            module.check_size(config.size)
-
-    def _check_strategy(self) -> None:
-        name, module = self.config.strategy.name, self.module
-        trainer = TRAINERS[name]
-        if trainer.start == "random" and module.weights is not None:
-            raise UsageError(f"Strategy {name} starts from random values: make the Module with weights=None")
-        if trainer.start == "solved_head" and self.config.hidden_units:
-            raise UsageError(f"Strategy {name} solves a linear head: remove hidden_units")
-        if trainer.needs_validation and self.dataset.list_files["validate"] is None:
-            raise UsageError(
-                f"Strategy {name} needs a validation list, on which it is compared with frozen: "
-                "hubtune split PICTURES --val 20, or take strategy frozen"
-            )
-        if len(module.stages) < trainer.min_stages:
-            raise UsageError(f"{module.name} has a single stage: take strategy frozen or default_finetune")
+        check_compatibility(config, module, has_validation=dataset.list_files["validate"] is not None)
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, *, complete: bool = False) -> "ImageClassifierTask":
@@ -161,18 +158,51 @@ class ImageClassifierTask:
         callback = callback or observer
         if callback is None:
             show_on_stderr()
-        callback = callback or Callback()
-        device = select_device(self.config.device)
+        rank = current_rank()
+        if not rank.leads:
+            return self._follow(rank)
+        with leading(rank) as group:
+            return self._lead(rank, group, resume, checkpoint, callback or Callback(), newest=newest)
+
+    def _lead(
+        self,
+        rank: Rank,
+        group: RankGroup | None,
+        resume: bool | str | Path,
+        checkpoint: int | None,
+        callback: Callback,
+        *,
+        newest: bool,
+    ) -> Run:
+        """Train as the only process, or as rank 0 of several."""
+        device = select_device(self.config.device, rank)
         check_engine(self.config.engine)
         data = self._read_data()
-        folder, resume = self._choose_folder(data, resume)
+        own = settle_loss(self.config, data)
+        folder, address, resume = self._choose_folder(data, resume or rank.restarts > 0)
         # Paddle's own handler would print a C++ traceback at SIGTERM.
         paddle.disable_signal_handler()
-        with open_run(folder) as opened, stop_on_signals(callback.notice) as stop:
+        if address is not None:
+            callback.notice(f"Run folder: {folder}, copied to {address} as it goes")
+        with (
+            open_run(folder, address) as opened,
+            publishing(address, folder),
+            stop_on_signals(callback.notice) as stop,
+        ):
+            if group is not None:
+                group.write_logs(opened.path / RANK_LOGS)
+                group.on_signal = stop.request
             if resume:
                 _use_recorded_threads(opened)
+            config = settings_at_start(opened, own) if resume else own
+            by_gradients = TRAINERS[config.strategy.name].by_gradients
+            config = settle_shards(config, len(data.examples["train"]), rank.size, by_gradients=by_gradients)
+            if not resume:
+                config = settle_shard_window(config, data.examples["train"], by_gradients=by_gradients)
+            settled = {"shards": config.shards, "shard_window": config.shard_window}
+            recorded = own.model_copy(update=settled)
             describe = check_description if resume else write_description
-            describe(opened, self.module, self.dataset, self.config, device)
+            describe(opened, self.module, self.dataset, recorded, device)
             result = opened.read_result()
             if checkpoint is not None:
                 if not resume or result is not None:
@@ -185,39 +215,57 @@ class ImageClassifierTask:
                 callback.opened(opened.path)
                 for remark in self.dataset.remarks:
                     callback.notice(remark)
-                config = settings_at_start(opened, self.config) if resume else self.config
                 bad_images = BadImages(opened, data.examples, config)
                 context = RunContext(
-                    config, self.module, data, opened, stop, callback, bad_images, checkpoint
+                    *(config, self.module, data, opened, stop, callback, bad_images),
+                    checkpoint=checkpoint,
+                    rank=rank,
+                    group=group,
                 )
+                if group is not None:
+                    describe_run(context, group)
                 result = run(context)
             else:
                 logger.info("%s had finished already; this is its result", opened.path)
+            if group is not None:
+                group.result = {"run": str(opened.path.absolute()), "result": result}
             self._best_model, self._model = opened.best_model, None
             return Run.from_result(opened, result)
+
+    def _follow(self, rank: Rank) -> Run:
+        """Do a share of the work of a run that rank 0 leads, and return its result."""
+        paddle.disable_signal_handler()
+        message = follow(rank, partial(carry_out_orders, module=self.module))
+        folder = RunFolder(Path(message["run"]))
+        self._best_model, self._model = folder.best_model, None
+        return Run.from_result(folder, message["result"])
 
     def _read_data(self) -> RunData:
         examples = {name: self.dataset.examples(name) for name in LIST_NAMES}
         if not examples["train"]:
             raise DataError(f"The training list {self.dataset.list_files['train']} has no picture")
-        return RunData(
-            self.dataset.label_list, examples, read_groups(self.dataset.base_path), self.dataset.remarks
-        )
+        dataset = self.dataset
+        groups = read_groups(dataset.lists_folder)
+        return RunData(dataset.class_names, examples, groups, dataset.remarks, dataset.label_sets)
 
-    def _choose_folder(self, data: RunData, resume: bool | str | Path) -> tuple[Path, bool]:
-        """Return the run folder, and whether there is a run in it to resume."""
-        folder = self._folder()
+    def _choose_folder(self, data: RunData, resume: bool | str | Path) -> tuple[Path, str | None, bool]:
+        """Return the run folder, its address in a bucket, and whether there is a run in it to resume."""
+        folder, address = self._folder(), None
+        if is_bucket_address(place := self.config.checkpoint_dir or ""):
+            chosen = BucketRun(place, Path(resume)) if isinstance(resume, str | Path) else None
+            chosen = chosen or choose_bucket_run(place, resume=bool(resume))
+            folder, address = chosen.folder, chosen.address
         paths = [example.path for examples in data.examples.values() for example in examples]
         check_place(folder, self.dataset.base_path, paths, cache_root())
         if resume:
             latest = latest_in_series(folder) if resume is True else Path(resume)
             if is_run(latest):
-                return latest, True
+                return latest, address, True
             logger.info("there is no run in %s to resume: a new one starts", latest)
             folder = latest
-        return free_folder(folder), False
+        return free_folder(folder), address, False
 
-    def evaluate(self, on: str = "test") -> Evaluation:
+    def evaluate(self, on: str = "test") -> Evaluation | LabelEvaluation:
         """Measure the best model on a list of the data set.
 
         Args:
@@ -229,7 +277,7 @@ class ImageClassifierTask:
         """
         if on not in LIST_NAMES or self.dataset.list_files[on] is None:
             raise DataError(f"The data set has no list {on!r}: it may be train, validate or test")
-        return self._trained().evaluate(
+        return self.load_best_model().evaluate(
             self.dataset, on, batch_size=self.config.images_per_step, workers=self.config.workers
         )
 
@@ -245,17 +293,25 @@ class ImageClassifierTask:
             ModelError: if there is no trained model.
         """
         size = self.config.images_per_step if batch_size is None else batch_size
-        return list(self._trained().predict(data, batch_size=size, workers=self.config.workers))
+        return list(self.load_best_model().predict(data, batch_size=size, workers=self.config.workers))
 
     def _folder(self) -> Path:
-        return Path(self.config.checkpoint_dir or Path("runs") / self.dataset.base_path.resolve().name)
+        place = self.config.checkpoint_dir
+        if place is not None and is_bucket_address(place):
+            return folder_for(place)
+        return Path(place or Path("runs") / self.dataset.base_path.resolve().name)
 
-    def _trained(self) -> Model:
+    def load_best_model(self) -> Model:
+        """Return the best model of this task's latest run, or of the latest run in its folder; read once.
+
+        Raises:
+            ModelError: if there is no trained model.
+        """
         if self._model is None:
-            series = self._folder()
-            if self._best_model is None and not is_run(series):
-                raise ModelError(f"There is no trained model in {series} yet: call finetune_and_eval() first")
-            folder = self._best_model or latest_in_series(series) / BEST_MODEL
+            latest = latest_in_series(self._folder())
+            if self._best_model is None and not is_run(latest):
+                raise ModelError(f"There is no trained model in {latest} yet: call finetune_and_eval() first")
+            folder = self._best_model or latest / BEST_MODEL
             select_device(self.config.device)
             trust = self.module.code is not None
             self._model = load_model(folder, trust_code=trust, engine=self.config.engine)

@@ -2,17 +2,19 @@
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support.images import draw_tree
+from support.object_service import make_bucket, running_moto, use_endpoint
 from support.waiting import HANG_SECONDS
 
 from hubtune.log import logger
@@ -115,3 +117,19 @@ def told(caplog, monkeypatch):
     monkeypatch.setattr(logger, "handlers", [caplog.handler])
     monkeypatch.setattr(logger, "propagate", False)
     return caplog
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint() -> Iterator[str]:
+    """The endpoint of a server with S3's protocol in this process."""
+    with running_moto() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """An empty bucket: its ``name``, boto3's ``client``, and ``at(path)``, which returns an address."""
+    use_endpoint(monkeypatch, moto_endpoint)
+    name = f"b{secrets.token_hex(6)}"
+    client = make_bucket(name)
+    return SimpleNamespace(name=name, client=client, at=lambda path: f"s3://{name}/{path}")

@@ -134,6 +134,7 @@ def test_mistakes_in_python_get_a_sentence(module, data, tmp_path):
         task.predict(["a.png"])
 
 
+@pytest.mark.slow
 def test_classes_of_data_and_model_must_agree(module, data, tmp_path):
     run = train_frozen(module, data, tmp_path / "run")
     model = hubtune.load_model(run.path)

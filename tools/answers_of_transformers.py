@@ -1,9 +1,9 @@
 """What Hugging Face's networks answer: ``PYTHON answers_of_transformers.py FOLDER``.
 
 The interpreter has torch, transformers and safetensors. transformers itself reads the weights, with the names
-of the published files, and leaves none over. ``FOLDER/dinov2/model.safetensors`` is such a file, and
-``FOLDER/answers.npz`` has DINOv2's normalised class token for each size (``dinov2_vits14 224x224``), its keys
-(JSON), the version that answered (``dinov2_vits14 source``), and Swin's scores (``CLASS 224x224``).
+of the published files, and leaves none over. ``FOLDER/dinov2_vits14/model.safetensors`` is such a file, and
+``FOLDER/answers.npz`` has each DINOv2's normalised class token for each size (``dinov2_vits14 224x224``), its
+keys (JSON), the version that answered (``dinov2_vits14 source``), and Swin's scores (``CLASS 224x224``).
 """
 
 import json
@@ -16,7 +16,14 @@ import numpy as np
 import torch
 from deterministic import image, weights
 from safetensors.numpy import save_file
-from transformers import Dinov2Config, Dinov2Model, SwinConfig, SwinForImageClassification
+from transformers import (
+    Dinov2Config,
+    Dinov2Model,
+    Dinov2WithRegistersConfig,
+    Dinov2WithRegistersModel,
+    SwinConfig,
+    SwinForImageClassification,
+)
 
 DINOV2_SIZES = ((224, 224), (518, 518), (154, 224), (70, 70))
 SWIN = "SwinTransformer_tiny_patch4_window7_224"
@@ -28,8 +35,14 @@ def keys_of(name):
     return json.loads(golden.read_text("utf-8"))["keys"]
 
 
+def twice_as_wide(keys):
+    """The keys of DINOv2's base networks, from those of the small ones."""
+    widths = {384: 768, 1152: 2304, 1536: 3072}
+    return {key: [kind, *(widths.get(side, side) for side in shape)] for key, (kind, *shape) in keys.items()}
+
+
 DINOV2_NAMES = (
-    (r"^(cls_token)$", r"embeddings.\1"),
+    (r"^(cls_token|register_tokens)$", r"embeddings.\1"),
     (r"^pos_embed$", "embeddings.position_embeddings"),
     (r"^patch_embed\.proj", "embeddings.patch_embeddings.projection"),
     (r"^norm\.", "layernorm."),
@@ -86,17 +99,31 @@ def read_by(kind, config, tensors, folder):
 
 
 @torch.no_grad()
-def main(folder):
-    found = {"dinov2_vits14 source": np.array(f"transformers {version('transformers')}")}
-    config = Dinov2Config(hidden_size=384, num_attention_heads=6, image_size=518)
-    keys = keys_of("dinov2_vits14")
+def answers_of_dinov2(name, keys, folder):
+    registers = name.endswith("_reg")
+    width = keys["cls_token"][-1]
+    kind, config = (
+        (Dinov2WithRegistersModel, Dinov2WithRegistersConfig) if registers else (Dinov2Model, Dinov2Config)
+    )
     tensors = published(keys, DINOV2_NAMES)
-    tensors["embeddings.mask_token"] = np.ones((1, 384), np.float32)
-    network = read_by(Dinov2Model, config, tensors, folder / "dinov2")
-    found["dinov2_vits14 keys"] = np.array(json.dumps(keys))
+    tensors["embeddings.mask_token"] = np.ones((1, width), np.float32)
+    options = {"hidden_size": width, "num_attention_heads": width // 64, "image_size": 518, "patch_size": 14}
+    network = read_by(kind, config(**options), tensors, folder / name)
+    found = {f"{name} keys": np.array(json.dumps(keys))}
+    found[f"{name} source"] = np.array(f"transformers {version('transformers')}")
     for height, width in DINOV2_SIZES:
         tokens = network(torch.from_numpy(image(height, width))).last_hidden_state
-        found[f"dinov2_vits14 {height}x{width}"] = tokens[0, 0].numpy()
+        found[f"{name} {height}x{width}"] = tokens[0, 0].numpy()
+    return found
+
+
+@torch.no_grad()
+def main(folder):
+    found = {}
+    for end in ("", "_reg"):
+        keys = keys_of(f"dinov2_vits14{end}")
+        found |= answers_of_dinov2(f"dinov2_vits14{end}", keys, folder)
+        found |= answers_of_dinov2(f"dinov2_vitb14{end}", twice_as_wide(keys), folder)
 
     tensors = published(keys_of(SWIN), SWIN_NAMES)
     network = read_by(SwinForImageClassification, SwinConfig(num_labels=1000), tensors, folder / "swin")

@@ -1,10 +1,11 @@
 """Make ``tests/models/golden/*.json`` from what other implementations answer.
 
-The answers come from two scripts, each run by an interpreter that has the package:
+The answers come from three scripts, each run by an interpreter that has the package:
 
     PYTHONPATH=tests/models PYTHON tools/answers_of_paddleclas.py paddleclas.npz
     PYTHONPATH=tests/models PYTHON tools/answers_of_transformers.py transformers
-    python tools/make_golden_answers.py paddleclas.npz transformers/answers.npz
+    PYTHONPATH=tests/models PYTHON tools/answers_of_timm.py timm
+    python tools/make_golden_answers.py paddleclas.npz transformers/answers.npz timm/answers.npz
 """
 
 import json
@@ -28,6 +29,10 @@ CLASSES = (
     "ViT_small_patch16_224",
     "ViT_base_patch16_224",
     "dinov2_vits14",
+    "dinov2_vits14_reg",
+    *("DarkNet53", "DenseNet121", "DPN68", "EfficientNetB0_small", "EfficientNetB1", "ESNet_x0_25"),
+    *("GhostNet_x0_5", "HRNet_W18_C", "Res2Net50_14w_8s", "EfficientNetV2_S", "LeViT_128S", "PPHGNet_tiny"),
+    *("RepVGG_A0", "ReXNet_1_0", "ResNeXt101_32x8d_wsl", "pnasnet_imagenet"),
 )
 
 

@@ -40,7 +40,7 @@ def saving(bench: Bench) -> Outcome:
         weights = next(iter(classifier.parameters()))
         value = float(weights.numpy().flat[0]) if state.step else 0.0
         announce(f"restored {state.step} {value}".encode())
-        checkpoints.prune(2)
+        checkpoints.prune(2, state.best_step)
         leftovers = sum(not path.name.startswith("step-") for path in folder.glob("*"))
         announce(f"leftovers {leftovers}".encode())
         state.step += 1

@@ -16,6 +16,7 @@ from benchmarks.faults import (
     mutated_images,
     network,
     power,
+    ranks,
     recipes,
     signals,
     training,
@@ -115,7 +116,11 @@ ROWS = (
         ),
     ),
     Row(18, "a loader dies, raises or delivers nothing", (Check("loader", training.loader_dies),)),
-    Row(19, "a rank or machine dies", open="training on several machines is not built"),
+    Row(
+        19,
+        "a rank or machine dies",
+        (Check("killed", ranks.killed), Check("stopped", ranks.stopped, in_short=False)),
+    ),
     Row(20, "weights damaged on the way", (Check("servers", network.servers),)),
     Row(21, "weights of another architecture", (Check("weights", training.other_weights),)),
     Row(

@@ -1,6 +1,7 @@
 """``hubtune audit``."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from hubtune.cli.console import percent, print_json, print_table, say, shown
 from hubtune.cli.feature_module import load_module
 from hubtune.cli.inputs import check_output_file, run_or_newest, tidy_path
 from hubtune.cli.options import COUNT, FILE, json_option, source_options, trust_option, weights_option
+from hubtune.cli.training_inputs import find_bucket
 from hubtune.errors import DataError, UsageError, writing
 from hubtune.hub.file_names import MODEL_FILE
 from hubtune.log import show_on_stderr
@@ -19,12 +21,13 @@ from hubtune.text import plural
 
 if TYPE_CHECKING:
     from hubtune.data.audit.issues import LabelIssue
+    from hubtune.data.label_sets import LabelSets
     from hubtune.data.listing import ImageEntry
     from hubtune.data.sources.settings import SourceSettings
     from hubtune.inference.frozen_backbone import FrozenBackbone
+    from hubtune.inference.label_ranking import DecisionIssue
 
 _MODULE = "paddle.vision:mobilenet_v2"
-_COLUMNS = ("rank", "path", "list", "label", "probability", "other", "other_probability")
 
 
 @click.command()
@@ -66,6 +69,8 @@ def command(
     check_output_file(page, "--page")
     if what is None:
         what = str(run_or_newest(None))
+    elif find_bucket(what, ()):
+        what = str(run_or_newest(what))
     if (Path(what) / MODEL_FILE).is_file():
         raise UsageError(f"{what} is a model without lists: name its run, or pictures")
     if is_run(Path(what)):
@@ -77,7 +82,7 @@ def command(
     rows = audited.rows()
     if csv_file is not None:
         with writing(csv_file):
-            write_csv(csv_file, _COLUMNS, [[row[name] for name in _COLUMNS] for row in rows])
+            write_csv(csv_file, audited.columns, [[row[name] for name in audited.columns] for row in rows])
         say(f"{plural(len(rows), 'row')} written to {shown(csv_file)}")
     if page is not None:
         _write_page(page, what, audited)
@@ -87,15 +92,11 @@ def command(
     if not rows:
         say(f"No label of {plural(audited.count, 'picture')} is improbable.")
         return
-    lines = [["", "picture", "label", "probability", "more likely", "probability"]]
-    for row in rows[:top]:
-        own, other = percent(row["probability"]), percent(row["other_probability"])
-        lines.append([str(row["rank"]), row["path"], row["label"], own, row["other"], other])
-    print_table(lines, sides="><<><")
+    print_table([audited.header, *map(audited.line, rows[:top])], sides=audited.sides)
     say(
-        f"{len(rows):,} of {plural(audited.count, 'label')} are not what a head says that was fitted without "
-        "the picture. The first may be wrong, the last are mostly difficult pictures: look before you "
-        "change any."
+        f"{len(rows):,} of {plural(audited.judged, 'label')} are not what a head says that was "
+        "fitted without the picture. The first may be wrong, the last are mostly difficult pictures: look "
+        "before you change any."
     )
     if len(rows) > top and csv_file is None:
         say(f"All of them: --csv FILE, or --top {len(rows)}")
@@ -105,11 +106,19 @@ def command(
 class _Audit:
     """Ranked labels, with the image, the list and the class names that they refer to."""
 
-    issues: "list[LabelIssue]"
+    issues: "Sequence[LabelIssue]"
     entries: "list[ImageEntry]"
     lists: list[str]
     labels: list[str]
     count: int
+
+    columns = ("rank", "path", "list", "label", "probability", "other", "other_probability")
+    header = ("", "picture", "label", "probability", "more likely", "probability")
+    sides = "><<><"
+
+    @property
+    def judged(self) -> int:
+        return self.count
 
     def rows(self) -> list[dict[str, Any]]:
         return [
@@ -125,8 +134,64 @@ class _Audit:
             for rank, issue in enumerate(self.issues, start=1)
         ]
 
+    def line(self, row: dict[str, Any]) -> tuple[str, ...]:
+        own, other = percent(row["probability"]), percent(row["other_probability"])
+        return str(row["rank"]), row["path"], row["label"], own, row["other"], other
 
-def _audit_run(run: Path, trust_code: bool) -> _Audit:
+    def name_of(self, row: dict[str, Any]) -> str:
+        return str(row["label"])
+
+    def note_on(self, row: dict[str, Any]) -> str:
+        other = percent(row["other_probability"])
+        return f"{percent(row['probability'])}; more likely {row['other']}, {other}"
+
+
+@dataclass(frozen=True)
+class _MultiLabelAudit:
+    """Ranked decisions about labels; ``labels`` are the names of sets."""
+
+    issues: "Sequence[DecisionIssue]"
+    entries: "list[ImageEntry]"
+    lists: list[str]
+    labels: list[str]
+    count: int
+    sets: "LabelSets"
+
+    columns = ("rank", "path", "list", "labels", "label", "given", "probability")
+    header = ("", "picture", "labels", "may be", "label", "probability")
+    sides = "><<<<"
+
+    @property
+    def judged(self) -> int:
+        return self.count * len(self.sets.labels)
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "rank": rank,
+                "path": tidy_path(self.entries[issue.index].path),
+                "list": self.lists[issue.index],
+                "labels": self.labels[self.entries[issue.index].label],
+                "label": self.sets.labels[issue.label],
+                "given": issue.is_given,
+                "probability": issue.probability,
+            }
+            for rank, issue in enumerate(self.issues, start=1)
+        ]
+
+    def line(self, row: dict[str, Any]) -> tuple[str, ...]:
+        fault = "wrong" if row["given"] else "missing"
+        return str(row["rank"]), row["path"], row["labels"], fault, row["label"], percent(row["probability"])
+
+    def name_of(self, row: dict[str, Any]) -> str:
+        return str(row["labels"])
+
+    def note_on(self, row: dict[str, Any]) -> str:
+        fault = "wrong" if row["given"] else "missing"
+        return f"{row['label']} may be {fault}: {percent(row['probability'])}"
+
+
+def _audit_run(run: Path, trust_code: bool) -> "_Audit | _MultiLabelAudit":
     from hubtune.data.dataset import LIST_NAMES
     from hubtune.data.splits.files import read_groups
     from hubtune.hardware.device import select_device
@@ -146,13 +211,14 @@ def _audit_run(run: Path, trust_code: bool) -> _Audit:
     lists = [(name, entry) for name in LIST_NAMES for entry in dataset.examples(name)]
     entries, names = [entry for _, entry in lists], [name for name, _ in lists]
     backbone, blocks = backbone_of_model(model)
-    views, groups = model.card.views, read_groups(dataset.base_path)
-    return _rank(backbone, blocks, views, (entries, names, model.labels), groups)
+    views, groups = model.card.views, read_groups(dataset.lists_folder)
+    images = (entries, names, dataset.class_names)
+    return _rank(backbone, blocks, views, images, groups, dataset.label_sets)
 
 
 def _audit_images(
     source: str, module: str, weights: str, trust_code: bool, settings: "SourceSettings"
-) -> _Audit:
+) -> "_Audit | _MultiLabelAudit":
     from hubtune.cli.progress import working_bar
     from hubtune.data.audit.scan_report import make_scan_report
     from hubtune.data.images.verify import find_bits
@@ -185,7 +251,8 @@ def _audit_images(
         for index in group.members
     }
     images = report.images
-    return _rank(backbone, classifier.blocks, [view], (images, [""] * len(images), labels), groups)
+    listed = (images, [""] * len(images), labels)
+    return _rank(backbone, classifier.blocks, [view], listed, groups, report.scan.label_sets)
 
 
 def _rank(
@@ -194,10 +261,12 @@ def _rank(
     views: "list[hubtune.Preprocessing]",
     images: "tuple[list[ImageEntry], list[str], list[str]]",
     groups: dict[Path, int],
-) -> _Audit:
-    """Rank the labels of images, which come with the list of each and the class names."""
+    sets: "LabelSets | None",
+) -> "_Audit | _MultiLabelAudit":
+    """Rank the labels of images, which come with the list of each and the names of classes or sets."""
     from hubtune.cli.progress import counting_bar
-    from hubtune.inference.label_ranking import rank_labels
+    from hubtune.inference.feature_table import Targets
+    from hubtune.inference.label_ranking import rank_decisions, rank_labels
     from hubtune.inference.list_features import compute_table
     from hubtune.train.data_checks import hash_images
 
@@ -210,24 +279,24 @@ def _rank(
     if not len(indices):
         raise DataError("None of the pictures can be read")
     readable, of_lists = [entries[index] for index in indices], [lists[index] for index in indices]
-    return _Audit(rank_labels(table, len(labels)), readable, of_lists, labels, len(readable))
+    facts = readable, of_lists, labels, len(readable)
+    if sets is None:
+        return _Audit(rank_labels(table, len(labels)), *facts)
+    return _MultiLabelAudit(rank_decisions(replace(table, targets=Targets(sets.matrix))), *facts, sets)
 
 
-def _write_page(page: Path, source: str, audited: _Audit) -> None:
+def _write_page(page: Path, source: str, audited: "_Audit | _MultiLabelAudit") -> None:
     from hubtune.data.audit.issues import Issue, IssueFile
     from hubtune.data.scan.scanner import Scan
     from hubtune.report.scan_page import render_scan_page
 
     scan = Scan(Path(source))
+    if isinstance(audited, _MultiLabelAudit):
+        scan = Scan(Path(source), {label: [] for label in audited.labels}, label_sets=audited.sets)
     for entry in audited.entries:
         scan.classes.setdefault(audited.labels[entry.label], []).append(entry)
     files = [
-        IssueFile(
-            Path(row["path"]),
-            row["path"],
-            row["label"],
-            f"{percent(row['probability'])}; more likely {row['other']}, {percent(row['other_probability'])}",
-        )
+        IssueFile(Path(row["path"]), row["path"], audited.name_of(row), audited.note_on(row))
         for row in audited.rows()
     ]
     title = f"{plural(len(files), 'label')} that a model does not expect, the least probable first"

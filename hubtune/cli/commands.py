@@ -13,9 +13,11 @@ import click
 
 from hubtune.cli.console import print_json, say
 from hubtune.cli.lazy import LazyGroup
+from hubtune.doctor.packages import import_problem
 from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
 from hubtune.log import logger
 from hubtune.text import format_bytes, without_keys
+from hubtune.train.distributed.launch import RESTARTABLE
 
 # In the order of use, which is the order of the help. A command is `hubtune/cli/<name>.py`.
 _COMMANDS = {
@@ -25,6 +27,7 @@ _COMMANDS = {
     "evaluate": "Measure a model on a list.",
     "predict": "Name the class of images.",
     "hub": "Pretrained modules: list, fetch, verify, import; write your own.",
+    "doctor": "Find out what is wrong with a run, pictures or this machine, and how to cure it.",
     "demo": "See it work on embedded data, offline, in a minute.",
 }
 _MORE = {
@@ -32,20 +35,22 @@ _MORE = {
     "cache": "Cached features and downloaded data: list, verify, remove.",
     "classify": "Name what is on images with a pretrained module, without training.",
     "compare": "Compare runs on one list: is there a difference?",
-    "data": "Preview what the network sees; convert CIFAR's files to images.",
+    "completion": "Print the script that completes commands in a shell.",
+    "data": "Fetch public data sets; preview what the network sees; convert CIFAR.",
     "embed": "Turn images into features, for search and for other programs.",
     "explain": "Show where a model looked in images.",
     "export": "Write a model in another program's format.",
+    "model": "Rename, merge and drop the classes of a model, without training.",
     "import": "Turn another program's checkpoint into a model.",
     "report": "Make the page of a run: how good, how sure, what is confused with what.",
-    "recipe": "Explain a recipe: each parameter's rule, and its rate in each epoch.",
+    "recipe": "Recipes that come with hubtune; the rule and the rates of each parameter.",
     "runs": "List the runs in a folder with their figures.",
     "serve": "Answer over HTTP which class images have, with a page for people.",
     "suggest": "Choose which unlabelled images to label next.",
     "tune": "Search for better settings, by cross-validation on the training list.",
 }
 _MOVED = {"bench": "python benchmarks/machine.py in hubtune's repository"}
-_WITHOUT_PADDLE = ("cache", "data", "runs", "scan", "split")
+_WITHOUT_PADDLE = ("cache", "completion", "data", "doctor", "runs", "scan", "split")
 _WITH_FEATURES = ("audit", "cache", "demo", "finetune", "scan", "split", "tune")
 
 
@@ -133,7 +138,7 @@ def _explain(error: BaseException) -> int | None:
         case HubtuneError():
             return _fail(str(error), error.exit_code)
         case ModuleNotFoundError(name="paddle"):
-            from hubtune import PADDLE_MISSING
+            from hubtune.extras import PADDLE_MISSING
 
             return _fail(PADDLE_MISSING, MachineError.exit_code)
         case MemoryError() | ImportError() | RuntimeError() if _is_shortage(error):
@@ -143,6 +148,8 @@ def _explain(error: BaseException) -> int | None:
             known = "" if free is None else f" ({format_bytes(free)} are free)"
             advice = "close other programs, or take fewer pictures at once or smaller ones"
             return _fail(f"Memory or threads have run out{known}: {advice}", MachineError.exit_code)
+        case Exception() if (problem := import_problem(error)) is not None:
+            return _fail(problem, MachineError.exit_code)
         case OSError():
             # A path in a locked folder, or longer than the system allows, fails wherever it is first used.
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -162,7 +169,7 @@ def _is_shortage(error: BaseException) -> bool:
 def _fail(message: str, code: int, *, problems: list[str] | None = None, usage: str = "") -> int:
     try:
         say(usage or (message if code >= 128 else f"Error: {message}"))
-        if "--json" in sys.argv[1:]:
+        if "--json" in sys.argv[1:] and code != RESTARTABLE:  # after a restart, there will be a result
             error = {"exit_code": code, "message": without_keys(message)} | (
                 {"problems": problems} if problems else {}
             )

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.console import echo, percent, print_json, print_table, say, shown
-from hubtune.cli.options import PATH, engine_options, json_option, source_options, trust_option
+from hubtune.cli.console import echo, percent, print_json, print_table, say, share_or_dash, shown
+from hubtune.cli.inputs import bring_model
+from hubtune.cli.options import RUN, engine_options, json_option, source_options, trust_option
 from hubtune.log import show_on_stderr
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN RUN…", nargs=-1, required=True, type=PATH)
+@click.argument("runs", metavar="RUN RUN…", nargs=-1, required=True, type=RUN)
 @click.option(
     "--on",
     metavar="LIST",
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @source_options
 @json_option
 def command(
-    runs: tuple[Path, ...],
+    runs: tuple[Path | str, ...],
     on: str | None,
     batch_size: int,
     device: str,
@@ -54,7 +55,7 @@ def command(
     select_device(device)
     with counting_bar("measuring") as advance:
         found = compare_runs(
-            runs,
+            [bring_model(run) for run in runs],
             on=on,
             settings=settings,
             batch_size=batch_size,
@@ -78,16 +79,19 @@ def _print_comparison(found: "RunComparison") -> None:
     count = len(found.evaluations[0].answers.paths)
     echo(f"{shown(found.list_file)}: {count:,} pictures")
     echo("")
+    multi_label = any(evaluation.mean_ap is not None for evaluation in found.evaluations)
     rows = [
         (
             name,
+            *([share_or_dash(evaluation.mean_ap)] if multi_label else []),
             percent(evaluation.accuracy) if evaluation.count else "–",
             f"{100 * evaluation.interval[0]:.1f}–{percent(evaluation.interval[1])}",
             f"{int(evaluation.answers.correct.sum()):,}",
         )
         for name, evaluation in zip(found.names, found.evaluations, strict=True)
     ]
-    print_table([("run", "accuracy", "95 % interval", "right"), *rows])
+    heading = ("mAP", "all labels right") if multi_label else ("accuracy",)
+    print_table([("run", *heading, "95 % interval", "right"), *rows])
     for one, two, pair in found.pairs:
         first, second = found.names[one], found.names[two]
         echo("")

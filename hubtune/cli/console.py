@@ -1,6 +1,7 @@
 """Output of the commands: results for people or as JSON on stdout, everything else on stderr."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,6 +73,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def share_or_dash(share: float | None) -> str:
+    """Format a share as :func:`percent`; one that does not exist, ``None`` or NaN, as a dash."""
+    return "–" if share is None or math.isnan(share) else percent(share)
+
+
 def accuracy_figures(
     accuracy: float, right: int, count: int, interval: tuple[float, float], more: str = ""
 ) -> str:
@@ -82,13 +88,16 @@ def accuracy_figures(
 
 
 def figures(metrics: "Metrics") -> str:
-    """Format metrics on one line."""
+    """Format metrics on one line; of multi-label data, the mean average precision comes first."""
     if not metrics.count:
         return "no readable picture"
     more = "" if metrics.top5 is None else f"; top-5 {percent(metrics.top5)}"
     more += f"; {metrics.unreadable} unreadable" if metrics.unreadable else ""
     right = round(metrics.accuracy * metrics.count)
-    return accuracy_figures(metrics.accuracy, right, metrics.count, metrics.interval, more)
+    accuracy = accuracy_figures(metrics.accuracy, right, metrics.count, metrics.interval, more)
+    if metrics.mean_ap is None:
+        return accuracy
+    return f"mAP {share_or_dash(metrics.mean_ap)}; all labels right {accuracy}"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import click
 import hubtune
 from hubtune.cli.console import print_json, say, say_missing_font, shown
 from hubtune.cli.inputs import check_output_file
+from hubtune.cli.named_data import bring_dataset
 from hubtune.cli.options import FILE, source_options, trust_option
 from hubtune.cli.training_inputs import find_lists_for
 from hubtune.data.sources.naming import is_source
@@ -61,6 +62,7 @@ def command(
     hubtune data preview recipes/idol5.yaml -o idol5.png
     """
     _check_output(output, force)
+    data = bring_dataset(data)
     source = _open_source(data, **options)
     changed = source.settings.model_dump(exclude_defaults=True)
     settings = ", ".join(f"{key} {value}" for key, value in changed.items())
@@ -113,17 +115,19 @@ def _open_source(
     from hubtune.cli.progress import working_bar
     from hubtune.data.dataset import ListDataset
     from hubtune.data.prepare import DEFAULT_REQUEST, split_source
+    from hubtune.data.published.catalog import missing_source
     from hubtune.recipe.augment import AugmentSettings, expand_preset
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
     from hubtune.runs.folder import RECIPE_FILE, is_run
+    from hubtune.runs.lists import dataset_of
 
     file = Path(data)
     if is_source(data) and not is_run(file):
         base = find_lists_for(data, settings)
         if base is not None:
             dataset = ListDataset(base, encoding=settings.encoding, labels_are=settings.labels_are)
-            entries, labels = dataset.examples("train"), dataset.label_list
+            entries, labels = dataset.examples("train"), dataset.class_names
         else:
             with working_bar("opening") as progress:
                 split = split_source(data, replace(DEFAULT_REQUEST, settings=settings), progress=progress)
@@ -137,23 +141,17 @@ def _open_source(
     if is_source(data):
         file /= RECIPE_FILE
     elif not file.exists() and not file.suffix:
-        raise UsageError(f"There is no {data}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
+        raise missing_source(data)
     recipe = hubtune.load_recipe(file, settings.as_overrides())
     train_keys = recipe.strategy.train_keys
     if train_keys is not None and "augment" not in train_keys:
         say(f"Strategy {recipe.strategy.name} ignores train.augment: it trains on unchanged pictures")
-    dataset = ListDataset(
-        recipe.data.base,
-        recipe.data.train,
-        label_list_file=recipe.data.labels,
-        encoding=recipe.data.encoding,
-        labels_are=recipe.data.labels_are,
-    )
-    entries = dataset.examples("train")
+    listed = dataset_of(recipe, complete=False)
+    entries = listed.examples("train")
     view = _preprocessing(module or recipe.module.name, trust_code, recipe.data)
     return PreviewSource(
         entries,
-        dataset.label_list,
+        listed.class_names,
         _with_bits(view, entries) if recipe.data.bits == "auto" else view,
         AugmentSettings.model_validate(expand_preset(augment or recipe.train.augment)),
         augment or file.name,

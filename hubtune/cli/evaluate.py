@@ -13,6 +13,7 @@ from hubtune.cli.inputs import check_output_file, expand_images, run_or_newest, 
 from hubtune.cli.options import (
     FILE,
     PATH,
+    RUN,
     SHARE,
     engine_options,
     parse_weights,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", required=False, type=PATH)
+@click.argument("run", metavar="[RUN]", required=False, type=RUN)
 @click.option(
     "--on",
     metavar="LIST",
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
-    run: Path | None,
+    run: Path | str | None,
     on: str | None,
     module: str | None,
     weights: str,
@@ -95,14 +96,18 @@ def command(
     hubtune evaluate --module resnet50_imagenet --on ILSVRC2012/val_list.txt
     """
     from hubtune.cli.evaluation_output import print_evaluation, print_unknown, write_classes
+    from hubtune.cli.label_evaluation_output import print_label_evaluation, write_label_evaluation_csv
     from hubtune.cli.progress import counting_bar
     from hubtune.evaluation.answer_file import write_answers
+    from hubtune.evaluation.label_answer_file import write_label_answers
+    from hubtune.evaluation.label_evaluation import LabelEvaluation
     from hubtune.hardware.device import select_device
     from hubtune.runs.lists import describe_trained, find_list, open_list
 
     show_on_stderr()
     check_output_file(csv_file, "--csv")
     check_output_file(predictions, "--predictions")
+    own = None
     if module is None and weights != "official":
         raise UsageError(f"--weights {weights} goes with --module; a run has its own")
     if module is not None:
@@ -117,11 +122,13 @@ def command(
         dataset, name = open_list(listed, model.labels, settings, names_beside=False), "test"
         source = module
     else:
-        run = run_or_newest(run)
+        own = run_or_newest(run)
         select_device(device)
-        model = hubtune.load_model(run, trust_code=trust_code, engine=engine)
-        dataset, name = find_list(run, on, model.labels, settings)
-        source = str(run)
+        model = hubtune.load_model(own, trust_code=trust_code, engine=engine)
+        dataset, name = find_list(own, on, model.labels, settings, multi_label=model.card.multi_label)
+        source = str(own)
+    if unknown is not None and model.card.multi_label:
+        raise UsageError("--unknown is for models of one class a picture, and this one is multi-label")
     strangers = None if unknown is None else (_check_threshold(model), [*expand_images([str(unknown)])])
     for remark in dataset.remarks:
         if remark not in dataset.repeated.values():
@@ -135,23 +142,34 @@ def command(
     if predictions is not None:
         with writing(predictions):
             paths = [*map(tidy_path, evaluation.answers.paths)]
-            write_answers(predictions, replace(evaluation.answers, paths=paths), model.labels)
+            if isinstance(evaluation, LabelEvaluation):
+                write_label_answers(predictions, replace(evaluation.answers, paths=paths), model.labels)
+            else:
+                write_answers(predictions, replace(evaluation.answers, paths=paths), model.labels)
         say(f"{plural(len(evaluation.answers.paths), 'row')} written to {shown(predictions)}")
     if csv_file is not None:
-        write_classes(csv_file, evaluation)
+        if isinstance(evaluation, LabelEvaluation):
+            write_label_evaluation_csv(csv_file, evaluation)
+        else:
+            write_classes(csv_file, evaluation)
         say(f"{plural(len(model.labels), 'row')} written to {shown(csv_file)}")
     if not evaluation.count:
         raise DataError(f"{listed} has no readable picture")
-    trained = None if run is None or name != "test" else describe_trained(run, dataset)
+    trained = None if own is None or name != "test" else describe_trained(own, dataset)
     if name == "train":
         trained = "The model was trained on these pictures: the figure says nothing about new ones"
-    measured = None if strangers is None else _measure_unknown(model, evaluation, *strangers, batch_size)
+    measured = None
+    if strangers is not None and not isinstance(evaluation, LabelEvaluation):
+        measured = _measure_unknown(model, evaluation, *strangers, batch_size)
     if as_json:
         more = {} if measured is None else {"unknown": measured.as_dict()}
         document = {"model": source, "list": listed, **evaluation.details(), **more}
         print_json({**document, "remarks": [*dataset.remarks, *([trained] if trained else [])]})
     else:
-        print_evaluation(listed, evaluation)
+        if isinstance(evaluation, LabelEvaluation):
+            print_label_evaluation(listed, evaluation)
+        else:
+            print_evaluation(listed, evaluation)
         if measured is not None:
             print_unknown(measured)
         if trained:
@@ -209,7 +227,7 @@ def was_chosen(model: "hubtune.Model") -> bool:
     return bool(model.card.step) or (trainer is not None and trainer.chosen_on_validation)
 
 
-def _list_for_module(module: str, run: Path | None, on: str | None) -> str:
+def _list_for_module(module: str, run: Path | str | None, on: str | None) -> str:
     if run is not None:
         raise UsageError(f"Measure either the run {run} or --module {module}")
     if on is None or ("://" not in on and not Path(on).exists()):

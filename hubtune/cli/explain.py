@@ -8,10 +8,11 @@ import click
 import hubtune
 from hubtune.cli.console import echo, percent, print_json, shown
 from hubtune.cli.inputs import check_output_folder, expand_images, model_or_newest
-from hubtune.cli.options import DIR, PATH, json_option, table_options, trust_option
+from hubtune.cli.options import DIR, RUN, json_option, table_options, trust_option
 from hubtune.cli.prediction_output import padded, path_width, report_unreadable
 from hubtune.errors import UsageError
 from hubtune.log import show_on_stderr
+from hubtune.storage.address import name_of
 
 if TYPE_CHECKING:
     from hubtune.data.sources.settings import SourceSettings
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
 @table_options
-@click.option("--model", type=PATH, metavar="RUN", help="A run or model folder; default: the newest run.")
+@click.option("--model", type=RUN, metavar="RUN", help="A run or model folder; default: the newest run.")
 @click.option("-o", "--out", "folder", type=DIR, required=True, help="Folder for the tinted pictures.")
 @click.option("--class", "label", metavar="NAME", help="The class to look for; default: the predicted one.")
 @click.option("--npy", is_flag=True, help="Also write the map of each picture: values 0 to 1, float32, .npy.")
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def command(
     images: tuple[str, ...],
     settings: "SourceSettings",
-    model: Path | None,
+    model: Path | str | None,
     folder: Path,
     label: str | None,
     npy: bool,
@@ -59,14 +60,16 @@ def command(
     select_device(device)
     loaded = hubtune.load_model(model, trust_code=trust_code)
     rows: list[dict[str, Any]] = []
-    width, bits = path_width(paths), loaded.card.preprocessing.bits
+    names = {path: name_of(path) for path in paths}
+    width, bits = path_width([*names.values()]), loaded.card.preprocessing.bits
     for number, row in enumerate(explain_images(loaded, paths, label=label), start=1):
         files = [] if row.error else save_explanation(folder, number, row, npy=npy, bits=bits)
-        figures = {"path": row.path, "label": row.label, "score": row.score, "exact": row.is_exact}
+        name = names.get(row.path, row.path)
+        figures = {"path": name, "label": row.label, "score": row.score, "exact": row.is_exact}
         rows.append({**figures, "files": [str(file) for file in files], "error": row.error})
         if not as_json:
             text = f"— {row.error}" if row.error else f"{shown(row.label)} {percent(row.score or 0)}"
-            echo(f"{padded(row.path, width)}  {text}" + "".join(f"  → {shown(file)}" for file in files[:1]))
+            echo(f"{padded(name, width)}  {text}" + "".join(f"  → {shown(file)}" for file in files[:1]))
     if as_json:
         print_json({"model": str(model), "rows": rows})
     report_unreadable(sum(row["error"] is not None for row in rows), len(rows))

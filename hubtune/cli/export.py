@@ -8,7 +8,7 @@ import click
 from hubtune.cli.console import echo, native_output_on_stderr, print_json, shown
 from hubtune.cli.export_output import describe_parity, export_as_dict, print_export
 from hubtune.cli.inputs import run_or_newest
-from hubtune.cli.options import DIR, PATH, json_option, trust_option
+from hubtune.cli.options import DIR, RUN, json_option, trust_option
 from hubtune.errors import UsageError
 from hubtune.export.formats import FORMATS
 from hubtune.log import show_on_stderr
@@ -19,7 +19,7 @@ _WITH_INT8 = [form.title for form in FORMATS.values() if form.int8_packages]
 
 
 @click.command()
-@click.argument("run", required=False, type=PATH)
+@click.argument("run", metavar="[RUN]", required=False, type=RUN)
 @click.option("--format", "form", type=click.Choice([*FORMATS]), help=f"{_SUMMARIES}.")
 @click.option(
     "-o",
@@ -43,7 +43,7 @@ _WITH_INT8 = [form.title for form in FORMATS.values() if form.int8_packages]
 @trust_option
 @json_option
 def command(
-    run: Path | None,
+    run: Path | str | None,
     form: str | None,
     output: Path | None,
     name: str | None,

@@ -3,44 +3,60 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import hubtune
 from hubtune.cli.console import (
-    accuracy_figures,
     echo,
     figures,
     print_json,
     say,
     shown,
 )
-from hubtune.cli.learning_curve_output import check_curve, measure_curve, print_curve
+from hubtune.cli.continued import Continuation, continuation_options
+from hubtune.cli.folds import fold_number, print_folds, run_folds
+from hubtune.cli.learning_curve_output import (
+    check_curve,
+    check_curve_data,
+    measure_curve,
+    print_curve,
+)
+from hubtune.cli.named_data import bring_dataset
 from hubtune.cli.options import json_option, overrides_option, source_options, trust_option
+from hubtune.cli.several_processes import SeveralProcesses, processes_options
 from hubtune.cli.training_inputs import (
     describe_lists,
     find_lists_for,
     make_lists,
+    own_recipe,
+    place_new_run,
     read_or_default_recipe,
     say_recipe,
     say_unused,
+    settle_run,
     with_trust,
 )
 from hubtune.data.sources.naming import is_source
 from hubtune.errors import UsageError
 from hubtune.recipe.choices import ENGINES
+from hubtune.storage.address import is_bucket_address
 from hubtune.text import format_duration
 
 if TYPE_CHECKING:
     from hubtune.data.sources.settings import SourceSettings
-    from hubtune.tuning.cross_validation import CrossValidation
 
 
-@click.command()
+@click.command(cls=SeveralProcesses)
 @click.argument("what", metavar="RECIPE|PICTURES")
 @overrides_option
-@click.option("--device", metavar="NAME", help="auto, cpu, gpu or gpu:0; the same as -o train.device=NAME.")
+@click.option(
+    "--device",
+    metavar="NAME",
+    help="auto, cpu, gpu, gpu:0, or gpu:0,1 for a process on each; the same as -o train.device=NAME.",
+)
+@processes_options
 @click.option(
     "--views",
     metavar="N",
@@ -70,6 +86,11 @@ if TYPE_CHECKING:
     help="Cross-validation: train K times, each time without one part in K, and test on that part.",
 )
 @click.option(
+    "--fold",
+    metavar="I",
+    help="With --folds K: only fold I, from 1, while others train theirs; auto: of the array job.",
+)
+@click.option(
     "--learning-curve",
     is_flag=True,
     help="With strategy frozen: also the accuracy with fewer training pictures, and what more would bring.",
@@ -81,6 +102,7 @@ if TYPE_CHECKING:
     type=click.Choice(("visualdl", "tensorboard")),
     help="Write curves for a viewer into RUN/visualization. May be repeated.",
 )
+@continuation_options
 @trust_option
 @source_options
 @json_option
@@ -94,24 +116,31 @@ def command(
     resume: bool,
     checkpoint: int | None,
     folds: int | None,
+    fold: str | None,
     learning_curve: bool,
     logs: tuple[str, ...],
+    continuation: Continuation | None,
     trust_code: bool,
     settings: "SourceSettings",
     as_json: bool,
 ) -> None:
     """Fine-tune a module as a RECIPE says, or on PICTURES: a folder, an archive, a table, an address.
 
-    For pictures, the lists that `hubtune split` made are used, or else a split is made; module and strategy
-    are chosen for the machine, and printed. With --resume, this may also be a run's folder.
+    PICTURES may also be the name of a public data set (`hubtune data list`). For pictures, the lists that
+    `hubtune split` made are used, or else a split is made; module and strategy are chosen for the machine,
+    and printed. With --resume, this may also be a run's folder.
 
     \b
     hubtune finetune recipes/idol5.yaml
     hubtune finetune pics/ -o module.weights=mobilenet_v2.safetensors
     hubtune finetune pics/ --folds 5
+    hubtune finetune pics/ --folds 5 --fold 2
     hubtune finetune pics/ --learning-curve
+    hubtune finetune more_pics/ --from runs/pics
     hubtune finetune runs/idol5 --resume
     """
+    if fold is not None and folds is None:
+        raise UsageError("--fold goes with --folds K")
     if checkpoint is not None and (not resume or folds is not None):
         raise UsageError("--checkpoint goes with --resume, and not with --folds")
     writers: list[hubtune.Callback] = []
@@ -122,18 +151,27 @@ def command(
     if fast and views not in (None, "fast"):
         raise UsageError(f"--fast is --views fast, and not --views {views}: give one of them")
     views = "fast" if fast else views
+    what = bring_dataset(what)
     options = {"train.device": device, "strategy.views": views, "train.engine": engine}
     overrides += tuple(f"{key}={value}" for key, value in options.items() if value is not None)
+    if folds is not None and continuation is not None:
+        raise UsageError("--from goes without --folds: name the module in a recipe, module: RUN")
     if folds is not None:
-        result = _cross_validate(what, folds, overrides, trust_code, writers, resume, settings)
+        number = None if fold is None else fold_number(fold, folds)
+        result = run_folds(what, folds, number, overrides, trust_code, writers, resume, settings)
         if as_json:
             print_json(result.as_dict())
         else:
-            _print_folds(result)
+            print_folds(result)
         return
-    own = _own_recipe(what, resume)
-    recipe, taken_for = _recipe(what, own, overrides, trust_code, settings)
-    run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
+    if continuation is not None:
+        continuation.check(what)
+    own = own_recipe(what, overrides, resume)
+    if continuation is not None and own is None:
+        recipe, taken_for = continuation.prepare(what, overrides, trust_code, settings)
+    else:
+        recipe, taken_for = _recipe(what, own, overrides, trust_code, settings)
+    recipe, run_folder = settle_run(recipe, own, resume)
     if learning_curve:
         check_curve(recipe)
 
@@ -145,6 +183,8 @@ def command(
     start = time.monotonic()
     with run_progress() as callback:
         task = hubtune.ImageClassifierTask.from_recipe(recipe, complete=own is not None)
+        if learning_curve:
+            check_curve_data(task.dataset)
         remarks = [*task.dataset.remarks]
         if not taken_for:
             taken_for = describe_lists(task.dataset)
@@ -155,95 +195,27 @@ def command(
         callbacks = CallbackList([callback, *writers])
         run = task.finetune_and_eval(resume=run_folder or False, checkpoint=checkpoint, callback=callbacks)
     curve = measure_curve(run, task) if learning_curve else None
+    old = None if continuation is None else continuation.measure(run, trust_code)
     if as_json:
-        more = {"learning_curve": curve and curve.as_dict()} if learning_curve else {}
+        more: dict[str, Any] = {"learning_curve": curve and curve.as_dict()} if learning_curve else {}
+        if continuation is not None:
+            more["old_classes"] = old and old.as_dict()
         print_json({**run.as_dict(), **more, "taken_for": taken_for, "remarks": remarks})
     else:
         _print_result(run, task, " --trust-code" if recipe.module.trust_code else "")
         if not TRAINERS[recipe.strategy.name].by_gradients and own is None and is_source(what):
             _print_choice(task, run, time.monotonic() - start)
+        if continuation is not None:
+            continuation.print_measured(old)
         if learning_curve:
             print_curve(curve)
-
-
-def _cross_validate(
-    what: str,
-    count: int,
-    overrides: Sequence[str],
-    trust_code: bool,
-    writers: "list[hubtune.Callback]",
-    resume: bool,
-    settings: "SourceSettings",
-) -> "CrossValidation":
-    from hubtune.cli.progress import run_progress, working_bar
-    from hubtune.cli.split_output import print_remarks
-    from hubtune.data.existing_lists import folds_of_lists, folds_of_source
-    from hubtune.errors import StoppedError
-    from hubtune.runs.callbacks import CallbackList
-    from hubtune.runs.folder import is_run
-    from hubtune.runs.lists import dataset_of
-
-    if is_run(Path(what)):
-        raise UsageError(f"{what} is a run: --folds takes a recipe or pictures")
-    recipe = read_or_default_recipe(what, overrides, trust_code, settings)
-    say_unused(recipe)
-    seed = recipe.train.seed
-    with working_bar("opening") as progress:
-        if is_source(what):
-            folds, pool = folds_of_source(what, count, seed=seed, settings=settings, progress=progress)
-        else:
-            dataset = dataset_of(recipe, complete=False)
-            folds, pool = folds_of_lists(dataset, count, seed=seed, progress=progress)
-    print_remarks(pool, "not in any fold")
-    say(f"Module: {recipe.module.name}; strategy: {recipe.strategy.name}; {count} folds")
-    try:
-        with run_progress() as callback:
-            folder, callbacks = f"{recipe.run}-folds", CallbackList([callback, *writers])
-            return hubtune.cross_validate(recipe, folds, folder, resume=resume, callback=callbacks)
-    except StoppedError as error:
-        say("Stopped. Continue with the same command and --resume")
-        click.get_current_context().exit(error.exit_code)
-
-
-def _print_folds(result: "CrossValidation") -> None:
-    for run, test in zip(result.runs, result.tests, strict=True):
-        echo(f"{run.path.name + ':':<10}  {figures(test)}")
-    pooled = accuracy_figures(result.accuracy, result.right, result.count, result.interval)
-    echo(f"All folds:  {pooled}")
-    echo("            each picture was predicted once, by a model that has not seen it or its group")
-    if result.independent < 0.99 * result.count:
-        echo(
-            f"            the interval is that of {result.independent:,.0f} independent pictures: those of "
-            "one group count as one"
-        )
-    say(f"Runs: {shown(result.folder)}")
-    say("These models are for measuring; train the model for use on all pictures, without --folds")
-
-
-def _own_recipe(what: str, resume: bool) -> Path | None:
-    """The recipe of a run, if that is named or resumed; unlike others, it names all lists that it uses."""
-    from hubtune.runs.folder import RECIPE_FILE, is_run, latest_in_series
-    from hubtune.train.defaults import default_run_folder
-
-    path = Path(what)
-    if not is_source(what):
-        return path if path.name == RECIPE_FILE and path.is_file() and is_run(path.parent) else None
-    if is_run(path):
-        if not resume:
-            raise UsageError(
-                f"{what} is a run: continue it with --resume, or repeat it with "
-                f"hubtune finetune {path / RECIPE_FILE} -o run=runs/NAME"
-            )
-        return path / RECIPE_FILE
-    run = latest_in_series(default_run_folder(what))
-    return run / RECIPE_FILE if resume and is_run(run) else None
 
 
 def _recipe(
     what: str, own: Path | None, overrides: Sequence[str], trust_code: bool, settings: "SourceSettings"
 ) -> tuple["hubtune.Recipe", str]:
     """Return the recipe, and what a source without lists was taken for."""
-    from hubtune.runs.folder import LISTS, free_folder
+    from hubtune.runs.folder import LISTS
 
     base = find_lists_for(what, settings) if is_source(what) else None
     if own is not None:
@@ -255,23 +227,11 @@ def _recipe(
         return recipe, ""
     taken_for = ""
     if base is None:
-        run = free_folder(Path(recipe.run or ""))
-        recipe, taken_for = make_lists(recipe, what, run / LISTS, settings)
-        recipe = recipe.model_copy(update={"run": str(run)})
+        place = place_new_run(recipe.run or "")
+        recipe, taken_for = make_lists(recipe, what, place.folder / LISTS, settings)
+        recipe = recipe.model_copy(update={"run": place.address})
     say_recipe(recipe)
     return recipe, taken_for
-
-
-def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | None:
-    """Return the run to resume, if there is one; a folder in use is refused before Paddle is loaded."""
-    from hubtune.runs.folder import check_unlocked, free_folder, is_run, latest_in_series
-
-    run = own.parent if own is not None else latest_in_series(folder)
-    if resume and is_run(run):
-        check_unlocked(run)
-        return run
-    free_folder(folder)
-    return None
 
 
 def _print_choice(task: "hubtune.ImageClassifierTask", run: "hubtune.Run", duration: float) -> None:
@@ -313,4 +273,9 @@ def _print_result(run: "hubtune.Run", task: "hubtune.ImageClassifierTask", trust
     if task.config.report and (page := run.path / REPORT_FILE).is_file():
         echo(f"Report:     {shown(page)}")
     echo(f"Best model: {shown(run.best_model)}")
-    echo(f"Next:       hubtune predict PICTURES --model {shown(run.path)}{trust}")
+    if is_bucket_address(task.config.checkpoint_dir or ""):
+        echo(f"Bucket:     {task.config.checkpoint_dir}")
+    if run.chance_level is None:
+        echo(f"Next:       hubtune predict PICTURES --model {shown(run.path)}{trust}")
+    else:
+        echo(f"Next:       hubtune doctor {shown(run.path)}  (what is wrong, and what to do)")

@@ -200,7 +200,8 @@ def prune_weights(names: tuple[str, ...], everything: bool, dry_run: bool, as_js
 def import_file(file: Path, name: str, as_json: bool) -> None:
     """Copy FILE into the cache as a module's official weights, as if they had been fetched.
 
-    The file must hold all tensors of the network, and match a published checksum.
+    The file must hold all tensors of the network, and match a published checksum. It may also be what
+    Paddle 1 wrote: a folder of parameters, or an archive such as ResNet50_pretrained.tar.
     """
     from hubtune.hub.weights import find_published, import_weights
     from hubtune.storage.safe_load import read_weights

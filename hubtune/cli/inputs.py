@@ -9,22 +9,27 @@ from typing import TYPE_CHECKING
 
 from hubtune.cli.console import say, shown
 from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.storage.address import FetchedFile, is_address, is_bucket_address, name_of
 from hubtune.text import first_few, plural
 
 if TYPE_CHECKING:
     from hubtune.data.listing import Listing
     from hubtune.data.sources.settings import SourceSettings
+    from hubtune.inference.shard_prediction import ShardSource
 
 
 def expand_images(arguments: Sequence[str], settings: "SourceSettings | None" = None) -> Iterator[str]:
-    """Yield the images of files, folders, patterns, list files and tables, in the order of the arguments.
+    """Yield the images of files, folders, patterns, lists, tables and addresses, in the arguments' order.
 
     A path that exists is never taken for a pattern. One that does not exist is yielded as it is: its row says
-    that there is no such file. ``settings`` have the columns of tables, and the encoding.
+    that there is no such file. Addresses are fetched into the cache, and yielded as
+    :class:`~hubtune.storage.address.FetchedFile`. ``settings`` have the columns of tables, and
+    the encoding.
 
     Raises:
-        UsageError: an argument is empty, an address, or ``-``.
+        UsageError: an argument is empty, ``-``, or no address that can be fetched.
         DataError: a folder, a pattern, a list or a table has no image, or a list or table cannot be read.
+        MachineError: an address cannot be fetched.
     """
     for argument in arguments:
         if not argument:
@@ -36,8 +41,11 @@ def expand_images(arguments: Sequence[str], settings: "SourceSettings | None" = 
                 "Pictures are not read from the standard input: write their paths into a file, one a line, "
                 "and name it: paths.txt"
             )
-        elif "://" in argument:
-            raise UsageError(f"{argument} is an address: fetch the pictures first, and name the files")
+        elif is_address(argument):
+            if is_bucket_address(argument) and "*" in argument:
+                folder = argument[: argument.index("*")].rpartition("/")[0]
+                raise UsageError(f"Patterns are for files on this machine: name the folder, {folder}/")
+            yield from _fetch(argument)
         elif has_magic(argument):
             for path in _expand_pattern(argument):
                 yield from _expand_path(Path(path), path, settings)
@@ -45,8 +53,48 @@ def expand_images(arguments: Sequence[str], settings: "SourceSettings | None" = 
             yield argument
 
 
+def one_shard_source(arguments: Sequence[str]) -> "ShardSource | None":
+    """Return the shards that the only argument names; ``None`` if it names something else.
+
+    Raises:
+        DataError: their index is damaged.
+        MachineError: a bucket cannot be read.
+    """
+    if len(arguments) != 1 or not (is_bucket_address(arguments[0]) or Path(arguments[0]).is_dir()):
+        return None
+    from hubtune.inference.shard_prediction import find_shards
+
+    return find_shards(arguments[0])
+
+
+def expand_named_images(
+    arguments: Sequence[str], settings: "SourceSettings | None" = None
+) -> Iterator[tuple[str, str]]:
+    """Yield the images of :func:`expand_images`, each with a name that is the same on all machines.
+
+    The name is the path below the folder that was named, or below that of the list, table or pattern, with
+    ``/``; the files of one list are named as the list has them.
+    """
+    for argument in arguments:
+        is_folder = os.path.isdir(argument)  # noqa: PTH112  # Path's raises for a very long name
+        folder = argument if is_folder else os.path.split(argument)[0]
+        while not is_folder and has_magic(folder) and not os.path.lexists(folder):
+            folder = os.path.split(folder)[0]
+        start = os.path.join(Path(folder), "") if folder else ""  # noqa: PTH118  # ends in a separator
+        for path in expand_images([argument], settings):
+            yield path, name_of(path).removeprefix(start).replace(os.sep, "/")
+
+
+def _fetch(address: str) -> list[FetchedFile]:
+    from hubtune.cli.progress import working_bar
+    from hubtune.data.sources.remote_images import fetch_images
+
+    with working_bar("fetching") as progress:
+        return fetch_images(address, progress)
+
+
 def _expand_path(path: Path, name: str, settings: "SourceSettings | None") -> Iterator[str]:
-    from hubtune.data.lists import read_paths
+    from hubtune.data.list_rows import read_paths
     from hubtune.data.sources.folder_walk import walk_images
     from hubtune.data.sources.settings import AS_FOUND
     from hubtune.data.sources.table import TABLE_SUFFIXES, read_table_paths
@@ -108,18 +156,33 @@ def _report_excluded(listing: "Listing") -> None:
         say(f"Among them {formats}")
 
 
-def model_or_newest(model: Path | None) -> Path:
-    """Return the model, or if none is named the newest run, and say so.
+def model_or_newest(model: Path | str | None) -> Path:
+    """Return the model's folder, or if none is named that of the newest run, and say so.
+
+    A model in a bucket is fetched into the cache.
 
     Raises:
-        ModelError: none is named, and there is no run.
+        ModelError: none is named, and there is no run; or there is none at the address.
+        MachineError: the bucket cannot be read.
     """
-    return model or _say_newest("Model: {} (the newest run)")
+    return _say_newest("Model: {} (the newest run)") if model is None else bring_model(model)
 
 
-def run_or_newest(run: Path | None) -> Path:
+def run_or_newest(run: Path | str | None) -> Path:
     """As :func:`model_or_newest`, for commands whose argument is a run."""
-    return run or _say_newest("Newest run: {}")
+    return _say_newest("Newest run: {}") if run is None else bring_model(run)
+
+
+def bring_model(place: Path | str) -> Path:
+    """Return the folder on this machine of a run or a model, which may be in a bucket."""
+    if isinstance(place, Path):
+        return place
+    from hubtune.runs.bucket_model import local_model
+
+    folder = local_model(place)
+    if is_bucket_address(place):
+        say(f"{place} is used from {shown(folder)}")
+    return folder
 
 
 def _say_newest(text: str) -> Path:

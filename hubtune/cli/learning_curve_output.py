@@ -21,6 +21,15 @@ def check_curve(recipe: "hubtune.Recipe") -> None:
         )
 
 
+def check_curve_data(dataset: "hubtune.BaseCVDataset") -> None:
+    """Refuse multi-label lists, by a ``UsageError``."""
+    if dataset.label_sets is not None:
+        raise UsageError(
+            "--learning-curve measures the accuracy by pictures of each class, and these lists are "
+            "multi-label: fine-tune without it, and compare runs on fewer pictures by hubtune compare"
+        )
+
+
 def measure_curve(run: "hubtune.Run", task: "hubtune.ImageClassifierTask") -> "MeasuredCurve | None":
     """Measure the curve of a run's model; ``None`` if the classes are too small."""
     from hubtune.data.splits.files import read_groups
@@ -29,7 +38,7 @@ def measure_curve(run: "hubtune.Run", task: "hubtune.ImageClassifierTask") -> "M
 
     model = hubtune.load_model(run.path, trust_code=task.module.code is not None)
     entries = hash_images(task.dataset.examples("train"), lambda: None)
-    return measure_model_curve(model, entries, read_groups(task.dataset.base_path))
+    return measure_model_curve(model, entries, read_groups(task.dataset.lists_folder))
 
 
 def print_curve(curve: "MeasuredCurve | None") -> None:

@@ -35,9 +35,18 @@ def main() -> NoReturn:
         if signal.getsignal(number) != signal.SIG_IGN:  # as of a program in the background
             signal.signal(number, _stop)
     if _KeepSignals not in sys.meta_path:
-        sys.meta_path.insert(0, _KeepSignals)
-    from hubtune.cli.commands import run_commands
+        from hubtune.doctor.library_files import CutOffLibraries
 
+        sys.meta_path[:0] = [_KeepSignals, CutOffLibraries]
+    try:
+        from hubtune.cli.commands import run_commands
+    except Exception as error:  # click is missing or broken
+        from hubtune.doctor.packages import import_problem
+
+        if (problem := import_problem(error)) is None:
+            raise
+        sys.stderr.write(f"Error: {problem}\n")
+        sys.exit(5)
     code = run_commands(_received)
     _received.append(signal.SIGINT)  # while Python ends, a signal ends the process at once
     sys.exit(code)

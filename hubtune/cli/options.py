@@ -1,6 +1,7 @@
 """Options that several commands have."""
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,32 @@ from typing import Any
 import click
 
 from hubtune.recipe.choices import ENGINES
+from hubtune.storage.address import check_path, is_bucket_address
 
 
 class _Path(click.Path):
-    """A path whose name in the help is ``name`` in capitals."""
+    """A path on this machine, and no address; its name in the help is ``name`` in capitals."""
 
     def __init__(self, name: str) -> None:
         super().__init__(path_type=Path)
         self.name = name
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        # The longer name of an option.
+        check_path(value, max(param.opts, key=len) if isinstance(param, click.Option) else self.name)
+        return super().convert(value, param, ctx)
+
+
+class _RunPath(_Path):
+    """A run or a model: a path on this machine, or as text the address of a folder in a bucket."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        text = os.fspath(value)
+        return text if is_bucket_address(text) else super().convert(value, param, ctx)
 
 
 class _Share(click.ParamType):
@@ -24,7 +43,7 @@ class _Share(click.ParamType):
     name = "share"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from hubtune.recipe.schema import parse_share  # here, as help should not wait for its imports
+        from hubtune.recipe.base import parse_share  # here, as help should not wait for its imports
 
         try:
             return parse_share(value)
@@ -32,7 +51,7 @@ class _Share(click.ParamType):
             self.fail(f"{value!r} is {error}", param, ctx)
 
 
-PATH, FILE, DIR = _Path("path"), _Path("file"), _Path("dir")
+PATH, FILE, DIR, RUN = _Path("path"), _Path("file"), _Path("dir"), _RunPath("run")
 COUNT = click.IntRange(min=1)
 SHARE = _Share()
 
@@ -57,17 +76,14 @@ overrides_option = click.option(
 trust_option = click.option(
     "--trust-code", is_flag=True, help="Run the code (module.py) of a user's own architecture."
 )
-module_option = click.option(
-    "--module",
-    required=True,
-    metavar="NAME",
-    help="A hub name (`hubtune hub list` shows all), a module folder or a weights file.",
-)
+_MODULE_HELP = "A hub name (`hubtune hub list` shows all), a module folder or a weights file."
+module_option = click.option("--module", required=True, metavar="NAME", help=_MODULE_HELP)
+optional_module_option = click.option("--module", metavar="NAME", help=_MODULE_HELP)
 weights_option = click.option(
     "--weights",
     default="official",
     metavar="FILE",
-    help="A .safetensors or .pdparams file for the module, or none for random values.",
+    help="A .safetensors or .pdparams file, or Paddle 1's parameters; none for random values.",
 )
 
 
@@ -92,8 +108,13 @@ _encoding = click.option(
 )
 _labels_are = click.option(
     "--labels-are",
-    type=click.Choice(("numbers", "numbers-from-1", "names")),
-    help="What the labels in lists are.",
+    type=click.Choice(("numbers", "numbers-from-1", "names", "multi-label")),
+    help="What the labels in lists and tables are.",
+)
+_no_list = click.option(
+    "--no-list",
+    is_flag=True,
+    help="Of a bucket: take the listing of the last time; new and changed objects are not seen.",
 )
 
 
@@ -102,6 +123,13 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (_engine, _device, _batch_size):
         command = option(command)
     return command
+
+
+_listing = click.option(
+    "--listing",
+    type=FILE,
+    help="Of a bucket: its listing, an inventory or a table of key, size and etag, so that it is not listed.",
+)
 
 
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -115,16 +143,18 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         columns: str | None,
         encoding: str | None,
         labels_are: str | None,
+        no_list: bool,
+        listing: Path | None,
         **options: Any,
     ) -> Any:
         from hubtune.data.sources.settings import SourceSettings, parse_columns, parse_parts
 
         given = parse_parts(parts) if parts else {}, parse_columns(columns) if columns else {}
-        settings = SourceSettings(given[0], as_classes, encoding, given[1], labels_are)
+        settings = SourceSettings(given[0], as_classes, encoding, given[1], labels_are, no_list, listing)
         return command(*arguments, settings=settings, **options)
 
     decorated: Callable[..., Any] = with_settings
-    for option in (_labels_are, _encoding, _column, _as_classes, _parts):
+    for option in (_listing, _no_list, _labels_are, _encoding, _column, _as_classes, _parts):
         decorated = option(decorated)
     return decorated
 

@@ -1,10 +1,11 @@
 """Predictions as lines, CSV, JSON and labelled images: the output of ``predict`` and ``classify``."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from hubtune.cli.console import echo, percent, print_json, say, say_missing_font
 from hubtune.cli.inputs import check_output_file, check_output_folder
 from hubtune.cli.options import COUNT, DIR, FILE, engine_options
 from hubtune.errors import DataError, UsageError, writing
+from hubtune.storage.address import name_of
 from hubtune.storage.atomic import write_csv
 from hubtune.text import plural
 
@@ -64,22 +66,63 @@ class PredictionOutput:
 
         Exits with the code of a data error if no image can be read.
         """
+        predicted = model.predict(paths, reject=self.reject, batch_size=batch_size)
+        names = {path: name_of(path) for path in paths}
+        self.write(model, name, predicted, len(paths), path_width([*names.values()]), names)
+
+    def check_model(self, model: "Model") -> None:
+        """Refuse what a multi-label model cannot do.
+
+        Raises:
+            UsageError: it was asked for.
+        """
+        if self.sort_into is not None and model.card.multi_label:
+            raise UsageError(
+                "--sort-into puts each picture into one folder, and this model gives several labels: use "
+                "--csv FILE"
+            )
+
+    def check_for_shards(self) -> None:
+        """Refuse what needs the files of the images, which are in shards.
+
+        Raises:
+            UsageError: it was asked for.
+        """
+        if self.save is not None or self.sort_into is not None:
+            raise UsageError("--save and --sort-into need picture files, and these are in shards: use --csv")
+        self.check_targets([])
+
+    def write(
+        self,
+        model: "Model",
+        name: str,
+        predicted: "Iterable[Prediction]",
+        count: int,
+        width: int = 0,
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Write predictions as they come, ``count`` of them.
+
+        ``width`` is that of the column of paths; ``names`` are the paths' names for people, if they differ.
+        """
         from hubtune.cli.progress import counting_bar
 
+        self.check_model(model)
         top = min(self.top, len(model.labels))
         rows = []
-        width = path_width(paths)
         quiet = self.csv_file or self.as_json or self.save or self.sort_into
         with counting_bar("predicting") if quiet else nullcontext() as advance:
-            for row in model.predict(paths, reject=self.reject, batch_size=batch_size):
-                rows.append(row)
+            for row in predicted:
+                rows.append(row if self.scores else without_further_scores(row, top))
                 if not (self.csv_file or self.as_json):
-                    echo(f"{padded(row.path, width)}  {_format_row(row, top)}")
+                    echo(f"{padded(names.get(row.path, row.path), width)}  {_format_row(row, top)}")
                 if advance is not None:
-                    advance(len(rows), len(paths))
+                    advance(len(rows), count)
+        named = [replace(row, path=names.get(row.path, row.path)) for row in rows]
         if self.csv_file:
-            with_similarity = model.reference is not None
-            _write_csv(self.csv_file, rows, top, model.labels if self.scores else [], with_similarity)
+            table = table_of(model, named, top, scores=self.scores)
+            with writing(self.csv_file):
+                write_csv(self.csv_file, *table)
         if self.save:
             self._save(self.save, model, rows)
         if self.sort_into:
@@ -89,7 +132,7 @@ class PredictionOutput:
             for folder, count in sorted(counts.items()):
                 say(f"{shown(self.sort_into / folder)}: {plural(count, 'picture')}")
         if self.as_json:
-            print_json({"model": name, "rows": [row.as_dict(top=top, scores=self.scores) for row in rows]})
+            print_json({"model": name, "rows": [row.as_dict(top=top, scores=self.scores) for row in named]})
         if self.csv_file:
             say(f"{len(rows):,} rows written to {shown(self.csv_file)}")
         if rejected := sum(row.rejected for row in rows):
@@ -165,8 +208,12 @@ def _format_row(row: "Prediction", top: int) -> str:
     if row.error is not None:
         return f"— {row.error}"
     if row.rejected:
-        return f"unknown (nearest: {shown(row.nearest)})"
-    scores = " · ".join(f"{shown(label)} {percent(score)}" for label, score in _top(row, top))
+        return f"unknown (nearest: {shown(row.nearest or row.nearest_image)})"
+    named = _top(row, top) if row.labels is None else row.labels.items()
+    scores = " · ".join(f"{shown(label)} {percent(score)}" for label, score in named)
+    if not scores:
+        label, score = _top(row, 1)[0]
+        scores = f"no label (most likely {shown(label)} {percent(score)})"
     return scores if row.known is not False else f"{scores} (unlike all training pictures)"
 
 
@@ -174,17 +221,57 @@ def _top(row: "Prediction", top: int) -> list[tuple[str, float]]:
     return list(row.scores.items())[:top]
 
 
-def _write_csv(
-    file: Path, rows: "list[Prediction]", top: int, labels: Sequence[str], with_similarity: bool
-) -> None:
+def without_further_scores(row: "Prediction", top: int) -> "Prediction":
+    """Return the prediction with its highest scores only: with 1000 classes, all take 100 KB a picture."""
+    return replace(row, scores=dict(_top(row, top)))
+
+
+def table_of(
+    model: "Model", rows: "Iterable[Prediction]", top: int, *, scores: bool
+) -> tuple[list[str], list[list[object]]]:
+    """Return the header and the rows of a CSV file of a model's predictions, perhaps with all ``scores``."""
+    labels = model.labels if scores else []
+    multi_label = model.card.multi_label
+    return prediction_table(rows, top, labels, model.reference is not None, multi_label=multi_label)
+
+
+def prediction_table(
+    rows: "Iterable[Prediction]",
+    top: int,
+    labels: Sequence[str],
+    with_similarity: bool,
+    *,
+    multi_label: bool = False,
+) -> tuple[list[str], list[list[object]]]:
+    """Return the header and the rows of a CSV file of predictions.
+
+    Args:
+        rows: the predictions.
+        top: number of classes to name.
+        labels: classes that get a column with their score.
+        with_similarity: whether the model has features of training images.
+        multi_label: whether the model is, so that a row has all labels of an image, joined by ``;``; a name
+            that has one is in quotes.
+    """
     columns = [f"{what}{place}" for place in range(2, top + 1) for what in ("label", "score")]
     table: list[list[object]] = []
+    judged_columns = ["known", "similarity", "nearest", "nearest_image"] if with_similarity else []
+    if multi_label:
+        from hubtune.evaluation.label_answer_file import SCORE_COLUMN, join_labels
+
+        for row in rows:
+            judged = [row.known, row.similarity, row.nearest, row.nearest_image] if with_similarity else []
+            given = row.labels or {}
+            joined = join_labels(given), ";".join(str(score) for score in given.values())
+            table.append(
+                [row.path, *joined, row.error, *judged, *(row.scores.get(name, "") for name in labels)]
+            )
+        score_columns = [f"{SCORE_COLUMN}{name}" for name in labels]
+        return ["path", "labels", "label_scores", "error", *judged_columns, *score_columns], table
     for row in rows:
         further: list[object] = [value for pair in _top(row, top)[1:] for value in pair]
         further += [""] * (len(columns) - len(further))
         scores = [row.scores.get(label, "") for label in labels]
         judged = [row.known, row.similarity, row.nearest, row.nearest_image] if with_similarity else []
         table.append([row.path, row.label, row.score, *further, row.error, *judged, *scores])
-    judged_columns = ["known", "similarity", "nearest", "nearest_image"] if with_similarity else []
-    with writing(file):
-        write_csv(file, ["path", "label", "score", *columns, "error", *judged_columns, *labels], table)
+    return ["path", "label", "score", *columns, "error", *judged_columns, *labels], table

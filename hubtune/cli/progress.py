@@ -20,6 +20,7 @@ from hubtune.runs.callbacks import Callback
 from hubtune.text import escaped_lines
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_COUNTS = 30.0  # of work without figures
 
 LEVELS, ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.-=+*#@"
 """Characters of a curve, from low to high."""
@@ -40,10 +41,23 @@ def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 def working_bar(what: str) -> Iterator[Callable[[str, int, int], None]]:
     """As :func:`counting_bar`, also fed with the current activity; a total of 0 is not known yet."""
     if not on_terminal():
-        yield lambda what, done, total: None
+        yield _ProgressLines().advance
         return
     with _bar(what, *_columns("")) as update:
         yield lambda what, done, total: update(description=what, completed=done, total=total or None)
+
+
+class _ProgressLines:
+    """A line about long work every half a minute, where there is no terminal for a bar."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _SECONDS_BETWEEN_COUNTS
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + _SECONDS_BETWEEN_COUNTS
+            of_all = f" of {total:,}" if total else ""
+            say(f"{what}: {done:,}{of_all}" if done or total else f"{what} …")
 
 
 @contextmanager
@@ -179,10 +193,10 @@ class RunDisplay(Callback):
 
     def evaluated(self, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
         if name == "validate":
-            self._accuracy.add(metrics.accuracy)
-            self._latest = metrics.accuracy
+            self._accuracy.add(metrics.selection_figure)
+            self._latest = metrics.selection_figure
             if best:
-                self._best = metrics.accuracy, step
+                self._best = metrics.selection_figure, step
         mark = "  [green]best so far[/]" if best and step else ""
         when = f"step {step}, " if step else ""
         self.console.print(f"{when}{name}: {figures(metrics)}{mark}", highlight=False)

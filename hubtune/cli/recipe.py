@@ -1,5 +1,6 @@
 """``hubtune recipe``: explains how a recipe trains each parameter."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,12 +8,13 @@ import click
 
 import hubtune
 from hubtune.cli.console import echo, print_json, print_table, say, shown
-from hubtune.cli.options import COUNT, PATH, overrides_option, trust_option
+from hubtune.cli.options import COUNT, FILE, PATH, json_option, overrides_option, trust_option
 from hubtune.cli.training_inputs import with_trust
 from hubtune.errors import UsageError, writing
 from hubtune.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
+    from hubtune.compat.translation import Translation
     from hubtune.train.explain import Explanation
 
 _MOST_COLUMNS = 8  # of epochs in the table; of a longer run, a selection is shown
@@ -20,11 +22,48 @@ _MOST_COLUMNS = 8  # of epochs in the table; of a longer run, a selection is sho
 
 @click.group()
 def command() -> None:
-    """Recipes: how they train each parameter.
+    """Recipes: those that come with hubtune, how they train each parameter, and from other programs' flags.
 
     \b
+    hubtune recipe copy trashnet
     hubtune recipe explain recipes/idol5.yaml
+    hubtune recipe from-flags -o recipe.yaml -- --model=ResNet50 --lr_strategy=cosine_decay
     """
+
+
+@command.command("list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """List the recipes that come with hubtune."""
+    from hubtune.recipe.shipped import shipped_recipes
+
+    recipes = shipped_recipes()
+    if as_json:
+        print_json({"recipes": [{"name": recipe.name, "summary": recipe.summary} for recipe in recipes]})
+        return
+    print_table(
+        [["recipe", "what it is"], *([recipe.name, recipe.summary] for recipe in recipes)], sides="<<"
+    )
+    echo("\nNext: hubtune recipe copy NAME")
+
+
+@command.command("copy")
+@click.argument("name")
+@click.argument("folder", type=PATH, default=Path())
+def copy_command(name: str, folder: Path) -> None:
+    """Copy the recipe NAME into FOLDER/recipes, and the description of its data set into FOLDER/datasets.
+
+    FOLDER is the current folder by default. Files that are there already stay.
+
+    \b
+    hubtune recipe copy trashnet
+    """
+    from hubtune.recipe.shipped import copy_recipe
+
+    files = copy_recipe(name, folder)
+    for file in files:
+        echo(f"Written: {shown(file)}")
+    echo(f"Next: hubtune finetune {shown(files[0])}")
 
 
 @command.command("explain")
@@ -79,6 +118,35 @@ def explain_command(
         print_json(explanation.as_dict())
     else:
         _print(explanation, each=each)
+
+
+@command.command("from-flags")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+@click.option("-o", "--output", type=FILE, help="The recipe to write; default: print it.")
+def from_flags_command(flags: tuple[str, ...], output: Path | None) -> None:
+    """Translate FLAGS of train.py, of PaddleCV's model zoo, into a recipe; obsolete ones are named.
+
+    \b
+    hubtune recipe from-flags -o recipe.yaml -- --model=ResNet50 --lr_strategy=piecewise_decay --lr=0.1
+    """
+    if not flags:
+        raise UsageError("Give the flags after --, as in: hubtune recipe from-flags -- --model=ResNet50")
+    print_translation(hubtune.translate_flags(flags), output)
+
+
+def print_translation(translation: "Translation", output: Path | None) -> None:
+    """Print or write a recipe made from another program's settings, and list what it leaves out."""
+    if output is None:
+        echo(translation.as_yaml().removesuffix("\n"))
+        return
+    if os.path.lexists(output):
+        raise UsageError(f"{shown(output)} is there already: name another file, or remove it")
+    with writing(output):
+        write_atomically(output, translation.as_yaml().encode())
+    for entry in translation.left_out:
+        echo(f"left out: {entry.describe()}")
+    echo(f"recipe written to {shown(output)}")
+    say(f"Next: hubtune finetune {shown(output)}")
 
 
 def _print(explanation: "Explanation", *, each: bool) -> None:

@@ -9,8 +9,8 @@ import hubtune
 from hubtune.cli.console import echo, print_json, say, shown
 from hubtune.cli.evaluate import was_chosen
 from hubtune.cli.inputs import check_output_file, run_or_newest
-from hubtune.cli.options import FILE, PATH, engine_options, json_option, trust_option
-from hubtune.errors import DataError, ModelError
+from hubtune.cli.options import FILE, RUN, engine_options, json_option, trust_option
+from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.log import show_on_stderr
 from hubtune.messages import LANGUAGES, language
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", required=False, type=PATH)
+@click.argument("run", metavar="[RUN]", required=False, type=RUN)
 @click.option("-o", "--out", "file", type=FILE, help="The page; default: RUN/report.html.")
 @click.option(
     "--on",
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @trust_option
 @json_option
 def command(
-    run: Path | None,
+    run: Path | str | None,
     file: Path | None,
     on: str | None,
     no_images: bool,
@@ -70,6 +70,8 @@ def command(
     from hubtune.train.data_checks import hash_images
 
     show_on_stderr()
+    if isinstance(run, str) and file is None:
+        raise UsageError(f"{run} is in a bucket: name the page, -o FILE.html")
     run = run_or_newest(run)
     if not is_run(run):
         raise ModelError(f"{run} is not a run: name the folder of one, such as runs/NAME")
@@ -79,7 +81,7 @@ def command(
     model = hubtune.load_model(run, trust_code=trust_code, engine=engine)
     lists, measured = _measure(run, on, model, batch_size)
     entries = hash_images(lists.examples["train"], lambda: None)
-    findings = find(model, entries, lists.groups, measured.evaluation)
+    findings = find(model, entries, lists.groups, measured.evaluation, lists.label_sets)
     report = gather_report(run, lists, measured, findings)
     save_report(file, report, code=lang or language(), images=not no_images)
     if as_json:
@@ -101,10 +103,10 @@ def _measure(
 
     own = dataset_of(hubtune.load_recipe(run / RECIPE_FILE), complete=True)
     examples = {name: own.examples(name) for name in LIST_NAMES}
-    lists = RunLists(own.label_list, examples, own.remarks, read_groups(own.base_path))
+    lists = RunLists(own.class_names, examples, own.remarks, read_groups(own.lists_folder), own.label_sets)
     if on is None and not (examples["test"] or examples["validate"]):
         return lists, MeasuredList(None)
-    dataset, name = find_list(run, on, model.labels, AS_FOUND)
+    dataset, name = find_list(run, on, model.labels, AS_FOUND, multi_label=model.card.multi_label)
     title = name if on is None or on in LIST_NAMES else on
     untouched = title not in LIST_NAMES or name == "test" or (name == "validate" and not was_chosen(model))
     try:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.console import percent, print_json, print_table, say, shown
+from hubtune.cli.console import percent, print_json, print_table, say, share_or_dash, shown
 from hubtune.cli.options import DIR, json_option
 from hubtune.errors import UsageError
 from hubtune.text import format_duration
@@ -68,5 +68,7 @@ def _row(run: "RunSummary", folder: Path) -> tuple[str, ...]:
 def _accuracy(metrics: "Metrics | None") -> str:
     if metrics is None:
         return "–"
+    if metrics.mean_ap is not None:
+        return f"mAP {share_or_dash(metrics.mean_ap)}"
     low, high = metrics.interval
     return f"{percent(metrics.accuracy)} ({100 * low:.0f}–{100 * high:.0f})"

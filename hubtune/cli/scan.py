@@ -12,11 +12,13 @@ import click
 from hubtune.cli.console import SCHEMA_VERSION, echo, print_table, say, shown
 from hubtune.cli.feature_module import label_checker_by, load_module
 from hubtune.cli.inputs import check_output_file, check_parent
+from hubtune.cli.named_data import bring_dataset
 from hubtune.cli.options import DIR, FILE, source_options, trust_option, weights_option
 from hubtune.cli.split_output import quote_path
 from hubtune.errors import DataError, MachineError, UsageError, writing
 from hubtune.log import show_on_stderr
 from hubtune.storage.atomic import write_atomically
+from hubtune.storage.new_folder import is_occupied
 from hubtune.text import plural
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ def command(
 
     show_on_stderr()
     check_output_file(page, "--page")
+    source = bring_dataset(source)
     network = load_module(**module_options)
     with working_bar("opening") as progress:
         listing = open_source(source, settings=settings, progress=progress)
@@ -113,7 +116,7 @@ def _check_targets(source: str, listing: "Listing", page: Path | None, quarantin
             raise UsageError(f"{option} {place} lies in the data itself: name another place")
     if quarantine is None:
         return
-    if quarantine.exists() and (not quarantine.is_dir() or any(quarantine.iterdir())):
+    if is_occupied(quarantine):
         raise UsageError(f"--quarantine {quarantine} is in use already: name a new folder, or an empty one")
     check_parent(quarantine)
 
@@ -154,10 +157,14 @@ def _print_as_json(report: "ScanReport") -> None:
 
 
 def _print_counts(report: "ScanReport") -> None:
-    lines = [(label, f"{len(images):,}") for label, images in report.classes.items()]
+    lines = [(label, f"{count:,}") for label, count in report.scan.sizes.items()]
+    sets = report.scan.label_sets
     if more := lines[_MOST_CLASSES:]:
-        lines[_MOST_CLASSES:] = [(f"and {plural(len(more), 'class')[:-1]}es more", "")]
-    print_table([("class", "pictures"), *lines, ("total", f"{len(report.images):,}")], total=True)
+        rest = f"{plural(len(more), 'class')[:-1]}es" if sets is None else plural(len(more), "label")
+        lines[_MOST_CLASSES:] = [(f"and {rest} more", "")]
+    # A picture may have several labels: their numbers have no sum.
+    last = ("total" if sets is None else "all pictures", f"{len(report.images):,}")
+    print_table([("class" if sets is None else "label", "pictures"), *lines, last], total=True)
     infos = [image.info for image in report.images if image.info is not None]
     if not infos:
         return

@@ -9,8 +9,10 @@ import click
 
 from hubtune.cli.console import say, shown
 from hubtune.cli.inputs import model_or_newest
-from hubtune.cli.options import COUNT, PATH, trust_option
+from hubtune.cli.options import COUNT, RUN, trust_option
+from hubtune.doctor.packages import import_problem
 from hubtune.errors import MachineError
+from hubtune.extras import install_extra
 from hubtune.log import show_on_stderr
 from hubtune.recipe.choices import ENGINES
 
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
     from hubtune.serve.models import ModelTable
 
 TOKEN_VARIABLE = "HUBTUNE_TOKEN"  # its name
-_MISSING = "A server needs more packages ({}): pip install starlette uvicorn prometheus-client"
+_MISSING = f"A server needs more packages ({{}}): {install_extra('serve')}"
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=PATH, metavar="[RUN]...")
+@click.argument("runs", nargs=-1, type=RUN, metavar="[RUN]...")
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -43,7 +45,7 @@ _MISSING = "A server needs more packages ({}): pip install starlette uvicorn pro
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="As for `hubtune predict`.")
 @trust_option
 def command(
-    runs: tuple[Path, ...],
+    runs: tuple[Path | str, ...],
     host: str,
     port: int,
     token: str | None,
@@ -72,7 +74,7 @@ def command(
         from hubtune.serve.security import check_token, is_local, make_token
         from hubtune.serve.server import bind_port, run_server
     except ImportError as error:
-        raise MachineError(_MISSING.format(error)) from error
+        raise MachineError(import_problem(error) or _MISSING.format(error)) from error
     given = token if token is not None else os.environ.get(TOKEN_VARIABLE) or None
     secret = None
     if given is not None:
@@ -80,11 +82,12 @@ def command(
     elif not is_local(host):
         secret = make_token()
     bound = bind_port(host, port)
-    folders = [*runs] if runs or named else [model_or_newest(None)]
+    places = [*runs] if runs or named else [model_or_newest(None)]
 
     # This may import Paddle, which takes seconds; everything that can be refused without it has been.
     from hubtune.hardware.device import select_device
-    from hubtune.inference.model import Model, load_model
+    from hubtune.inference.load_model import load_model
+    from hubtune.inference.model import Model
 
     show_on_stderr()
     select_device(device)
@@ -94,7 +97,7 @@ def command(
     def load(folder: Path) -> Model:
         return load_model(folder, trust_code=trust_code, engine=engine)
 
-    models = ModelTable(named_sources(folders, [*named], load))
+    models = ModelTable(named_sources(places, named, load))
     options = ServeOptions((host, _public_name(host), *hosts), secret, threads, reload_)
     app = ServeApp(models, options)
     run_server(app, bound, options.limits, lambda: _say_open(models, bound, host, secret, given is None))
@@ -120,7 +123,8 @@ def _say_open(
         served = models.find(name)
         assert served is not None
         count = len(served.model.labels)
-        say(f"Model {shown(name)}: {count:,} classes, engine {served.model.engine_name}")
+        what = "labels, multi-label" if served.model.card.multi_label else "classes"
+        say(f"Model {shown(name)}: {count:,} {what}, engine {served.model.engine_name}")
     reachable = _public_name(host)
     address = f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{bound.getsockname()[1]}/"
     if secret is not None and is_new:

@@ -8,11 +8,13 @@ from click.core import ParameterSource
 
 from hubtune.cli.console import print_json, say, shown
 from hubtune.cli.feature_module import features_by, load_module
+from hubtune.cli.named_data import bring_dataset
 from hubtune.cli.options import (
     COUNT,
     DIR,
     FILE,
     PATH,
+    RUN,
     json_option,
     source_options,
     trust_option,
@@ -20,6 +22,7 @@ from hubtune.cli.options import (
 )
 from hubtune.cli.split_output import print_counts, print_fold_counts, print_remarks, quote_path, say_repair
 from hubtune.errors import UsageError
+from hubtune.storage.address import check_path
 
 if TYPE_CHECKING:
     from hubtune.data.splits.files import Split
@@ -59,7 +62,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=DIR,
+    type=RUN,
+    metavar="DIR",
     help="Where the lists go; default: beside PICTURES. With --from: write lists without the leaks there.",
 )
 @click.option(
@@ -77,7 +81,7 @@ def command(
     context: click.Context,
     source: str | None,
     lists: Path | None,
-    out: Path | None,
+    out: Path | str | None,
     folds: int | None,
     weights: str,
     trust_code: bool,
@@ -110,17 +114,24 @@ def command(
         from hubtune.data.dataset import ListDataset
 
         _refuse_beside_from(given)
+        out = _local(out, "with --from")
         settings = options["settings"]
         dataset = ListDataset(lists, encoding=settings.encoding, labels_are=settings.labels_are)
         check_lists_in(dataset, group_by=options["group_by"], out=out, force=force, as_json=as_json)
         return
+    if folds:
+        out = _local(out, "with --folds")
     if source is None:
         raise UsageError("Name the pictures: hubtune split pics/, or lists to be checked: --from LISTS")
+    source = bring_dataset(source)
     request = _make_request(given, folds=folds, **options)
     request.check(source)
     network = load_module(request.module, weights, trust_code)
     with working_bar("opening") as progress:
         split = split_source(source, request, features=features_by(network, progress), progress=progress)
+    if isinstance(out, str):
+        _write_to_bucket(split, source, out, force, as_json)
+        return
     folder = lists_folder(source) if out is None else out
     divided, files = _write(split, folder, folds=folds, force=force)
     if as_json:
@@ -131,6 +142,26 @@ def command(
     # Lists in the default folder are found by the name of the pictures alone.
     what = quote_path(source if out is None else folder)
     say(f"Next: hubtune finetune {what}" + (f" --folds {folds}" if folds else ""))
+
+
+def _local(out: Path | str | None, where: str) -> Path | None:
+    if isinstance(out, str):
+        check_path(out, f"--out, {where}")
+    return None if out is None else Path(out)
+
+
+def _write_to_bucket(split: "Split", source: str, address: str, force: bool, as_json: bool) -> None:
+    from hubtune.data.splits.bucket_files import write_to_bucket
+
+    names = write_to_bucket(split, address, force=force)
+    if as_json:
+        print_json({"files": [f"{address}/{name}" for name in names], **split.as_dict()})
+        return
+    say(f"{shown(source)} is {shown(split.taken_for)}")
+    print_counts(split)
+    print_remarks(split, "split.json has them all")
+    say(f"\nWritten to {shown(address)}: {', '.join(names)}")
+    say(f"Next: hubtune finetune RECIPE -o data.base={address}")
 
 
 def _make_request(given: set[str], *, val: str, test: str, **fields: Any) -> "SplitRequest":

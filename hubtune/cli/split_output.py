@@ -18,35 +18,43 @@ def quote_path(path: Path | str) -> str:
 
 
 def print_counts(split: "Split") -> None:
-    """Print a table with a row for each class, and a column for each list."""
-    counts = split.counts().values()
-    columns = [
-        name for name in (*split.lists, "left_over") if name == "train" or any(row[name] for row in counts)
-    ]
-    rows = [[row[column] for column in columns] for row in counts]
-    _print_rows("class", [column.replace("_", " ") for column in columns], split, rows)
+    """Print a table with a row for each class or label, and a column for each list."""
+    totals = split.image_counts()
+    columns = [name for name in totals if name == "train" or totals[name]]
+    _print_rows(
+        "class" if split.label_sets is None else "label",
+        [column.replace("_", " ") for column in columns],
+        [(split, column) for column in columns],
+    )
 
 
 def print_fold_counts(folds: "Sequence[Split]") -> None:
-    """Print a table with a row for each class, and a column for the images that each fold holds out."""
-    columns = [(f"fold {number}", fold.counts(), "validate") for number, fold in enumerate(folds, 1)]
+    """Print a table with a row for each class or label, and a column for what each fold holds out."""
+    columns = [(f"fold {number}", fold, "validate") for number, fold in enumerate(folds, 1)]
     if folds[0].lists["test"]:
-        columns.append(("test", folds[0].counts(), "test"))
-    rows = [[counts[folder][part] for _, counts, part in columns] for folder in folds[0].folders]
-    _print_rows("held out", [name for name, _, _ in columns], folds[0], rows)
+        columns.append(("test", folds[0], "test"))
+    _print_rows("held out", [name for name, _, _ in columns], [(split, part) for _, split, part in columns])
 
 
-def _print_rows(title: str, columns: list[str], split: "Split", rows: list[list[int]]) -> None:
-    names = [
-        folder if folder == label else f"{folder} ({label})"
-        for folder, label in zip(split.folders, split.labels, strict=True)
-    ]
-    totals = [sum(column) for column in zip(*rows, strict=True)]
-    lines = [
-        [name, *(f"{count:,}" for count in row)]
-        for name, row in zip([*names, "total"], [*rows, totals], strict=True)
-    ]
-    print_table([[title, *columns], *lines], total=True)
+def _print_rows(title: str, names: list[str], columns: "list[tuple[Split, str]]") -> None:
+    """Print a column for each list of a split; the total is of images, which may have several labels."""
+    from hubtune.data.label_sets import NO_LABEL
+
+    counts = [split.counts() for split, _ in columns]
+    split = columns[0][0]
+    shown_as = dict(zip(split.folders, split.labels, strict=True)) if split.label_sets is None else {}
+    rows: list[tuple[str, list[int]]] = []
+    for row in counts[0]:
+        name = shown_as.get(row, row)
+        numbers = [own[row][part] for own, (_, part) in zip(counts, columns, strict=True)]
+        rows.append((row if row == name else f"{row} ({name})", numbers))
+    without = [split.counts_without_label()[part] for split, part in columns]
+    if any(without):
+        rows.append((NO_LABEL, without))
+    rows.append(("total", [split.image_counts()[part] for split, part in columns]))
+    print_table(
+        [[title, *names], *([name, *(f"{count:,}" for count in row)] for name, row in rows)], total=True
+    )
 
 
 def print_remarks(split: "Split", record: str) -> None:

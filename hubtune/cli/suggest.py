@@ -8,9 +8,10 @@ import click
 import hubtune
 from hubtune.cli.console import percent, print_json, print_table, say, shown
 from hubtune.cli.inputs import check_output_file, expand_images, model_or_newest
-from hubtune.cli.options import COUNT, FILE, PATH, engine_options, json_option, table_options, trust_option
+from hubtune.cli.options import COUNT, FILE, RUN, engine_options, json_option, table_options, trust_option
 from hubtune.errors import DataError, writing
 from hubtune.log import logger, show_on_stderr
+from hubtune.storage.address import name_of
 from hubtune.storage.atomic import write_csv
 from hubtune.text import plural
 
@@ -23,7 +24,7 @@ _COLUMNS = ("rank", "path", "label", "score", "uncertainty", "novelty")
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="POOL...")
 @click.option("-n", "--count", type=COUNT, default=20, help="How many pictures to suggest.")
-@click.option("--model", type=PATH, metavar="RUN", help="A run or model folder; default: the newest run.")
+@click.option("--model", type=RUN, metavar="RUN", help="A run or model folder; default: the newest run.")
 @click.option("--csv", "csv_file", type=FILE, help="Write one row per suggested picture.")
 @table_options
 @engine_options
@@ -32,7 +33,7 @@ _COLUMNS = ("rank", "path", "label", "score", "uncertainty", "novelty")
 def command(
     images: tuple[str, ...],
     count: int,
-    model: Path | None,
+    model: Path | str | None,
     csv_file: Path | None,
     settings: "SourceSettings",
     batch_size: int,
@@ -71,14 +72,17 @@ def command(
     if all(result.values is None for result in results):
         raise DataError("None of the pictures can be read")
     rows: list[dict[str, Any]] = []
-    for rank, suggestion in enumerate(suggest_images(results, loaded.reference, count), start=1):
+    by_label = loaded.card.multi_label
+    chosen = suggest_images(results, loaded.reference, count, multi_label=by_label)
+    for rank, suggestion in enumerate(chosen, start=1):
         values = results[suggestion.index].values
         assert values is not None
-        best = int(values.argmax())
+        # Of labels, the one that is least sure is of interest.
+        best = int(abs(values - 0.5).argmin() if by_label else values.argmax())
         rows.append(
             {
                 "rank": rank,
-                "path": paths[suggestion.index],
+                "path": name_of(paths[suggestion.index]),
                 "label": loaded.labels[best],
                 "score": float(values[best]),
                 "uncertainty": suggestion.uncertainty,
@@ -92,7 +96,7 @@ def command(
     if as_json:
         print_json({"model": str(model), "count": len(paths), "rows": rows})
     elif csv_file is None:
-        lines = [["", "picture", "the model says", "score", "novelty"]]
+        lines = [["", "picture", "least sure of" if by_label else "the model says", "score", "novelty"]]
         for row in rows:
             score, novelty = percent(row["score"]), f"{row['novelty']:.2f}"
             lines.append([str(row["rank"]), row["path"], row["label"], score, novelty])

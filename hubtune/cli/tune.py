@@ -10,6 +10,7 @@ import click
 
 import hubtune
 from hubtune.cli.console import echo, print_json, print_table, say, shown
+from hubtune.cli.named_data import bring_dataset
 from hubtune.cli.options import COUNT, json_option, overrides_option, source_options, trust_option
 from hubtune.cli.training_inputs import (
     find_lists_for,
@@ -20,6 +21,7 @@ from hubtune.cli.training_inputs import (
 )
 from hubtune.data.sources.naming import is_source
 from hubtune.errors import UsageError
+from hubtune.storage.address import check_path
 
 if TYPE_CHECKING:
     from hubtune.data.sources.settings import SourceSettings
@@ -55,6 +57,18 @@ class _Time(click.ParamType):
     metavar="NAME,…",
     help="Try only these: frozen,from_frozen. Default: all that go with module and data.",
 )
+@click.option(
+    "--storage",
+    metavar="ADDRESS",
+    help="Search from several processes: a database, postgresql://USER@HOST/NAME, mysql://… or sqlite:///FILE.",
+)
+@click.option(
+    "--heartbeat",
+    type=COUNT,
+    default=60,
+    metavar="SECONDS",
+    help="With --storage: between signs of life; a worker silent for twice as long loses its trial.",
+)
 @click.option("--resume", is_flag=True, help="Continue an interrupted search; start one if there is none.")
 @trust_option
 @source_options
@@ -63,6 +77,8 @@ def command(
     what: str,
     overrides: tuple[str, ...],
     strategies: str | None,
+    storage: str | None,
+    heartbeat: int,
     trust_code: bool,
     settings: "SourceSettings",
     as_json: bool,
@@ -75,21 +91,28 @@ def command(
     cross-validation on the training list; the validation list and the test list are not looked at. The best
     settings are written as a recipe, and nothing is trained with them yet.
 
+    With --storage, the same command may run several times at once, on one machine or several.
+
     \b
     hubtune tune recipes/idol5.yaml
     hubtune tune pics/ -o train.epochs=5
     hubtune tune recipes/idol5.yaml --timeout 2h --trials 40 --resume
+    hubtune tune recipes/idol5.yaml --storage postgresql://hub@db/tuning
     hubtune tune recipes/idol5.yaml --strategies from_frozen,default_finetune
     """
+    what = bring_dataset(what)
     read = _recipe_for_source if is_source(what) else read_or_default_recipe
     recipe = read(what, overrides, trust_code, settings)
+    check_path(recipe.run or "", "run, with tune")
     names = None if strategies is None else [name.strip() for name in strategies.split(",")]
 
     from hubtune.cli.progress import run_progress
+    from hubtune.tuning.shared_storage import SharedStorage
 
     with run_progress() as callback:
         folder = Path(f"{recipe.run}-tune")
-        result = hubtune.tune(recipe, folder, strategies=names, callback=callback, **options)
+        shared = None if storage is None else SharedStorage(storage, heartbeat)
+        result = hubtune.tune(recipe, folder, strategies=names, storage=shared, callback=callback, **options)
     if as_json:
         print_json(result.as_dict())
     else:

@@ -1,10 +1,11 @@
-"""Turns checkpoints of PaddleClas and PaddleHub 2.x into model folders with the same classes and scores.
+"""Turns checkpoints of PaddleClas and PaddleHub into model folders with the same classes and scores.
 
 Only the weights of a checkpoint are read, by hubtune's own reader, which runs nothing; the optimizer states
 and pickled figures beside them are never opened.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +13,27 @@ import paddle
 from paddle import nn
 
 from hubtune.compat.paddleclas_config import PaddleClasConfig, read_config
+from hubtune.compat.paddleclas_labels import LabelAnswer
+from hubtune.compat.paddlehub_checkpoint import read_checkpoint
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.label_names import distinct_names, parse_label_names
 from hubtune.data.lists import read_label_lines
-from hubtune.errors import ModelError, UsageError
+from hubtune.errors import ModelError
 from hubtune.hub.identify import identify_backbone, num_classes_of
+from hubtune.hub.model_card import ModelCard
+from hubtune.hub.own_names import own_tensors
 from hubtune.hub.registry import backbone_preprocessing
 from hubtune.hub.weights import load_into
 from hubtune.inference.model import Model
-from hubtune.inference.model_card import ModelCard
 from hubtune.inference.model_folder import write_model
+from hubtune.log import logger
 from hubtune.models.backbone import Backbone, Stage, Tensors, head_keys
 from hubtune.models.catalog import BY_NAME, find
 from hubtune.models.classifier import Classifier
 from hubtune.models.layers import pooled
 from hubtune.rng import rng_for
-from hubtune.storage.checked_folder import find_checked
+from hubtune.storage.fluid.weights import has_parameters
+from hubtune.storage.new_folder import check_no_model
 from hubtune.storage.safe_load import read_weights
 
 _WEIGHTS_FILES = ("best_model.pdparams", "best_model/model.pdparams", "model.pdparams")
@@ -49,20 +55,25 @@ def import_paddleclas(
     architecture: str | None = None,
     labels: StrPath | None = None,
     config: StrPath | None = None,
+    encoding: str | None = None,
 ) -> Model:
     """Turn a PaddleClas checkpoint into a model folder.
 
     Missing arguments are taken from the configuration, else from the surroundings of the checkpoint: the
     architecture from the folder's name (``output/<Arch>/``) or the tensors, the label list from the only file
     called ``*label*.txt`` beside the checkpoint. Without a configuration, the preprocessing is PaddleClas's
-    default for the architecture.
+    default for the architecture, and a picture has one class. With one of several labels per picture, the
+    model gets its thresholds; labels without names are called ``attribute 0``, ``attribute 1``, ….
 
     Args:
-        checkpoint: ``best_model.pdparams``, or its folder.
+        checkpoint: ``best_model.pdparams``, or its folder; or parameters of Paddle 1, such as those in
+            ``output/ResNet50/119``.
         folder: the model folder to write; it must be missing or empty.
         architecture: a hub name or PaddleClas's class name.
         labels: class names, ``0 daisy`` or one name per line.
-        config: the configuration that the checkpoint was trained with (``.yaml``).
+        config: the configuration that the checkpoint was trained with (``.yaml``), or the description of the
+            exported model (``inference.yml``).
+        encoding: of the label list, if it is not UTF-8, such as ``gbk``.
 
     Raises:
         UsageError: the folder is not empty, or the configuration cannot be read.
@@ -75,18 +86,27 @@ def import_paddleclas(
         >>> model = import_paddleclas("output/PPLCNet_x1_0", "models/flowers", config="flowers.yaml")
     """
     settings = PaddleClasConfig() if config is None else read_config(Path(config))
-    target = _check_empty(Path(folder))
+    target = Path(folder)
+    check_no_model(target)
     file = _find_weights(Path(checkpoint))
     tensors = read_weights(file)
     # A distillation holds both networks.
     student = {key.removeprefix(_STUDENT): tensors[key] for key in tensors if key.startswith(_STUDENT)}
     tensors = student or tensors
     backbone = _find_backbone(file, tensors, architecture or settings.architecture)
-    labels_file = _find_labels(file, labels, settings.labels_file)
+    names = _paddleclas_names(file, labels, settings, encoding, num_classes_of(backbone, tensors))
+    if settings.threshold is not None:
+        logger.warning(
+            "PaddleClas answered %s only from a score of %g: a hubtune model answers the class of the higher "
+            "score; compare it yourself",
+            *(names[1], settings.threshold),
+        )
     # PaddleClas resizes with OpenCV, except for the networks that were trained with Pillow's bicubic.
     usual = backbone_preprocessing(backbone)
     usual = usual.model_copy(update={"antialias": usual.interpolation != "bilinear"})
-    card = _make_card(backbone, labels_file, settings.preprocessing or usual, "paddleclas")
+    card = _make_card(backbone, names, settings.preprocessing or usual, "paddleclas")
+    if settings.label_answer is not None:
+        card = _with_thresholds(card, settings.label_answer)
     classifier = _make_classifier(backbone, tensors, len(card.labels), file)
     write_model(target, classifier, card)
     return Model(classifier, card)
@@ -98,17 +118,21 @@ def import_paddlehub(
     *,
     architecture: str | None = None,
     labels: StrPath | None = None,
+    encoding: str | None = None,
 ) -> Model:
-    """Turn a PaddleHub 2.x checkpoint into a model folder.
+    """Turn a PaddleHub checkpoint into a model folder.
 
-    The preprocessing is that of PaddleHub's image classifiers: images are resized to 256 × 256 whatever their
-    shape, and cropped to the centre of 224 × 224.
+    The preprocessing is that of PaddleHub's image classifiers. In 2.x, images are resized to 256 × 256
+    whatever their shape, and cropped to the centre of 224 × 224; in 1.x, resized to the module's size.
 
     Args:
-        checkpoint: ``best_model/model.pdparams``, or its folder, or the trainer's ``checkpoint_dir``.
+        checkpoint: of 2.x, ``best_model/model.pdparams``, or its folder, or the trainer's ``checkpoint_dir``;
+            of 1.x, ``best_model``, ``step_N``, or the ``checkpoint_dir``.
         folder: the model folder to write; it must be missing or empty.
-        architecture: name of the PaddleHub module that was fine-tuned; default: identified by the tensors.
-        labels: class names in the order of the module's ``label_list``, as for :func:`import_paddleclas`.
+        architecture: name of the PaddleHub module that was fine-tuned; default: identified by the variables'
+            names or the tensors.
+        labels, encoding: class names in the order of the module's ``label_list``, as for
+            :func:`import_paddleclas`.
 
     Raises:
         HubtuneError: as :func:`import_paddleclas`.
@@ -116,7 +140,10 @@ def import_paddlehub(
     Example:
         >>> model = import_paddlehub("img_classification_ckpt", "models/flowers", labels="label_list.txt")
     """
-    target = _check_empty(Path(folder))
+    target = Path(folder)
+    check_no_model(target)
+    if has_parameters(Path(checkpoint)):
+        return _import_paddlehub_1(Path(checkpoint), target, architecture, labels, encoding)
     file = _find_weights(Path(checkpoint))
     tensors = read_weights(file)
     # ResNet50_vc has tensors of the same names and shapes, but PaddleHub never had it.
@@ -124,16 +151,38 @@ def import_paddlehub(
         architecture = _USUAL
     backbone = _find_backbone(file, tensors, architecture)
     preprocessing = Preprocessing(size=224, resize=256, fit="stretch_crop", antialias=False)
-    card = _make_card(backbone, _find_labels(file, labels, None), preprocessing, "paddlehub")
+    names = _read_names(_find_labels(file, labels, None), encoding)
+    card = _make_card(backbone, names, preprocessing, "paddlehub")
     classifier = _make_classifier(backbone, tensors, len(card.labels), file)
     write_model(target, classifier, card)
     return Model(classifier, card)
 
 
-def _make_card(backbone: Backbone, labels: Path, preprocessing: Preprocessing, program: str) -> ModelCard:
+def _import_paddlehub_1(
+    folder: Path, target: Path, architecture: str | None, labels: StrPath | None, encoding: str | None
+) -> Model:
+    checkpoint = read_checkpoint(folder, architecture)
+    preprocessing = backbone_preprocessing(checkpoint.backbone, fit="stretch", interpolation="lanczos")
+    names = _read_names(_find_labels(folder, labels, None), encoding)
+    card = _make_card(checkpoint.backbone, names, preprocessing, "paddlehub", checkpoint.hidden_units)
+    if len(card.labels) != checkpoint.num_classes:
+        raise _class_count_error(folder, checkpoint.num_classes, len(card.labels))
+    classifier = checkpoint.make_classifier()
+    write_model(target, classifier, card)
+    return Model(classifier, card)
+
+
+def _make_card(
+    backbone: Backbone,
+    labels: list[str],
+    preprocessing: Preprocessing,
+    program: str,
+    hidden_units: Sequence[int] = (),
+) -> ModelCard:
     return ModelCard(
         architecture=backbone.name,
-        labels=distinct_names(parse_label_names(read_label_lines(labels), labels).names),
+        hidden_units=list(hidden_units),
+        labels=labels,
         preprocessing=preprocessing,
         module=backbone.name,
         module_sha256=None,
@@ -143,15 +192,38 @@ def _make_card(backbone: Backbone, labels: Path, preprocessing: Preprocessing, p
     )
 
 
-def _check_empty(folder: Path) -> Path:
-    there = find_checked(folder)
-    if there.exists() and not (there.is_dir() and not any(there.iterdir())):
-        raise UsageError(f"{folder} is there already: name a folder that is not, or an empty one")
-    return folder
+def _paddleclas_names(
+    file: Path, labels: StrPath | None, settings: PaddleClasConfig, encoding: str | None, outputs: int | None
+) -> list[str]:
+    """Return the names of the classes or labels; numbered ones for several labels without any name."""
+    if labels is None and settings.names is not None:
+        return distinct_names(settings.names)
+    is_named = labels is not None or settings.labels_file is not None
+    if settings.label_answer is not None and outputs and not (is_named or _label_files_beside(file)):
+        logger.warning(
+            "The labels have no names, and are called attribute 0 to attribute %d: give them by --labels",
+            outputs - 1,
+        )
+        return [f"attribute {number}" for number in range(outputs)]
+    return _read_names(_find_labels(file, labels, settings.labels_file), encoding, settings.delimiter)
+
+
+def _with_thresholds(card: ModelCard, answer: LabelAnswer) -> ModelCard:
+    for remark in answer.remarks:
+        logger.warning("%s", remark)
+    return card.model_copy(update={"multi_label": True, "thresholds": answer.thresholds_of(len(card.labels))})
+
+
+def _read_names(labels: Path, encoding: str | None, delimiter: str | None = None) -> list[str]:
+    """Read a label file; ``delimiter`` is between number and name, if it is none of the usual ones."""
+    lines = read_label_lines(labels, encoding)
+    if delimiter and all(delimiter in line for line in lines):
+        lines = [" ".join(line.split(delimiter, 1)) for line in lines]
+    return distinct_names(parse_label_names(lines, labels).names)
 
 
 def _find_weights(path: Path) -> Path:
-    if path.is_file():
+    if path.is_file() or has_parameters(path):
         return path
     # PaddleClas itself names a checkpoint without its suffix.
     candidates = [path.parent / f"{path.name}.pdparams"]
@@ -180,18 +252,22 @@ def _find_labels(file: Path, given: StrPath | None, configured: Path | None) -> 
         return Path(given)
     if configured is not None and configured.is_file():
         return configured
-    for folder in _folders_of(file):
-        beside = sorted(folder.glob(_LABEL_FILES))
-        if len(beside) > 1:
-            listed = ", ".join(other.name for other in beside)
-            raise ModelError(f"{folder} has several label files ({listed}): say which by --labels FILE")
-        if beside:
-            return beside[0]
+    beside = _label_files_beside(file)
+    if len(beside) > 1:
+        listed = ", ".join(other.name for other in beside)
+        raise ModelError(f"{beside[0].parent} has several label files ({listed}): say which by --labels FILE")
+    if beside:
+        return beside[0]
     missing = f", and {configured} of its configuration is not there" if configured else ""
     raise ModelError(
         f"There is no label file ({_LABEL_FILES}) beside {file}{missing}: give the class names, in the order "
         "of training, by --labels FILE"
     )
+
+
+def _label_files_beside(file: Path) -> list[Path]:
+    found = (sorted(folder.glob(_LABEL_FILES)) for folder in _folders_of(file))
+    return next(filter(None, found), [])
 
 
 def _folders_of(file: Path) -> list[Path]:
@@ -201,17 +277,13 @@ def _folders_of(file: Path) -> list[Path]:
 
 @paddle.no_grad()
 def _make_classifier(backbone: Backbone, tensors: Tensors, num_classes: int, file: Path) -> Classifier:
-    if backbone.translate is not None:
-        tensors = backbone.translate(tensors)
     network = backbone.build(num_classes=num_classes)
     network.eval()
+    tensors = own_tensors(backbone, network, tensors)
     stages = backbone.stages(network)
     outputs = _count_outputs(network, tensors, head_keys(network, stages), num_classes)
     if outputs != num_classes:
-        raise ModelError(
-            f"{file} scores {outputs:,} classes, but the label list names {num_classes:,}: give the list "
-            "that it was trained with by --labels FILE"
-        )
+        raise _class_count_error(file, outputs, num_classes)
     load_into(network, tensors, head=frozenset(), source=str(file))
     classifier = Classifier(backbone, num_classes)
     classifier.eval()
@@ -225,6 +297,13 @@ def _make_classifier(backbone: Backbone, tensors: Tensors, num_classes: int, fil
             "cannot be preserved: fine-tune it again"
         )
     return classifier
+
+
+def _class_count_error(file: Path, outputs: int, num_classes: int) -> ModelError:
+    return ModelError(
+        f"{file} scores {outputs:,} classes, but the label list names {num_classes:,}: give the list "
+        "that it was trained with by --labels FILE"
+    )
 
 
 def _count_outputs(network: nn.Layer, tensors: Tensors, head: frozenset[str], num_classes: int) -> int:

@@ -7,17 +7,35 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from hubtune.compat.paddleclas_file import (
+    operations_of,
+    read_paddleclas,
+    refusing_odd_values,
+    section,
+    student,
+)
+from hubtune.compat.paddleclas_labels import (
+    ONE_CLASS,
+    TWO_CLASSES,
+    LabelAnswer,
+    answer_name,
+    has_several_labels,
+    read_label_answer,
+    unknown_answer,
+)
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.errors import ModelError, UsageError
+from hubtune.errors import ModelError
 from hubtune.models.backbone import IMAGENET_MEAN, IMAGENET_STD
-from hubtune.storage.yaml_reader import read_yaml
 from hubtune.text import describe_value
 
 # In the order in which they are applied to an image.
 _OPERATIONS = ("DecodeImage", "ResizeImage", "CropImage", "NormalizeImage", "ToCHWImage")
 
 # Keys of `Arch` that do not change the trained network; others may change what the same tensors compute.
-_HARMLESS = frozenset("name class_num pretrained use_ssld use_sync_bn infer_mode lr_mult_list".split())
+HARMLESS = frozenset(
+    "name class_num pretrained use_ssld use_sync_bn infer_mode infer_add_softmax lr_mult_list drop_path_rate "
+    "drop_rate dropout_prob return_patterns return_stages stop_grad_layers".split()
+)
 
 # (backend, interpolation) of ResizeImage → ours. OpenCV's other filters are not Pillow's of the same name.
 _RESAMPLING: Mapping[tuple[str, str | None], dict[str, Any]] = {
@@ -32,10 +50,21 @@ _RESAMPLING: Mapping[tuple[str, str | None], dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class PaddleClasConfig:
-    """What is used of a configuration; ``None`` for what it lacks. The label file may be missing."""
+    """What is used of a configuration; ``None`` for what it lacks. The label file may be missing.
+
+    Attributes:
+        names: of the classes, if the configuration has them itself.
+        threshold: score from which the second of two classes is the answer, if it is not 0.5.
+        delimiter: between the number and the name in a line of the label file, if it says so.
+        label_answer: how a model with several labels per picture answers; ``None`` for one class a picture.
+    """
 
     architecture: str | None = None
     labels_file: Path | None = None
+    names: tuple[str, ...] | None = None
+    threshold: float | None = None
+    delimiter: str | None = None
+    label_answer: LabelAnswer | None = None
     preprocessing: Preprocessing | None = None
 
 
@@ -46,59 +75,46 @@ def read_config(file: Path) -> PaddleClasConfig:
         UsageError: it cannot be read, or is not strict YAML.
         ModelError: it describes what hubtune cannot reproduce, so that scores would not be preserved.
     """
-    if not file.is_file():
-        raise UsageError(f"There is no configuration file {file}: check the path")
-    data = read_yaml(file).data
-    if not isinstance(data, dict) or "Arch" not in data:
-        raise ModelError(f"{file} is no PaddleClas configuration: it has no section Arch")
-    try:
+    data = read_paddleclas(file)
+    with refusing_odd_values(file):
         return _read(data, file)
-    except (AttributeError, KeyError, StopIteration, TypeError, ValueError) as error:
-        # There is no schema: any value may have a type that PaddleClas itself would refuse.
-        raise ModelError(f"{file} has values that PaddleClas would refuse, too ({error})") from error
 
 
 def _read(data: dict[str, Any], file: Path) -> PaddleClasConfig:
-    architecture = _student(_section(data, "Arch"))
-    unknown = sorted(architecture.keys() - _HARMLESS)
-    if unknown:
+    architecture = student(data)
+    if unknown := sorted(architecture.keys() - HARMLESS):
         raise ModelError(
             f"{file}: Arch.{unknown[0]} changes the network in a way that hubtune does not know: "
             "import it without this file, and compare some scores"
         )
-    answer = _section(data, "Infer", "PostProcess")
-    if answer.get("name", "Topk") != "Topk":
-        raise ModelError(
-            f"{file}: Infer.PostProcess is {answer['name']}, not Topk: a hubtune model names one class "
-            "a picture"
-        )
-    evaluation = _section(data, "DataLoader", "Eval", "dataset")
-    operations = _section(data, "Infer").get("transforms") or evaluation.get("transform_ops")
+    answer = section(data, "Infer", "PostProcess")
+    label_answer = read_label_answer(answer, file) if has_several_labels(data) else None
+    if label_answer is None and answer_name(answer) not in ONE_CLASS:
+        raise unknown_answer(answer_name(answer), file, several=False)
+    evaluation = section(data, "DataLoader", "Eval", "dataset")
+    operations = section(data, "Infer").get("transforms") or evaluation.get("transform_ops")
     name, labels = architecture.get("name"), answer.get("class_id_map_file")
+    threshold = answer.get("threshold") if answer.get("name") == TWO_CLASSES else None
     # Against the working folder, as PaddleClas does, else against the file's folder.
-    labels_file = None if labels is None else Path(str(labels))
+    labels_file = None if labels in (None, "None") else Path(str(labels))
     if labels_file is not None and not labels_file.exists():
         labels_file = file.parent / labels_file
     return PaddleClasConfig(
         architecture=None if name is None else str(name),
         labels_file=labels_file,
+        names=_names(answer) if label_answer is None else label_answer.names,
+        threshold=None if threshold in (None, 0.5) else float(threshold),
+        delimiter=None if answer.get("delimiter") is None else str(answer["delimiter"]),
+        label_answer=label_answer,
         preprocessing=None if operations is None else _preprocessing(operations, file),
     )
 
 
-def _section(data: Any, *keys: str) -> dict[str, Any]:
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data if isinstance(data, dict) else {}
-
-
-def _student(architecture: dict[str, Any]) -> dict[str, Any]:
-    """Return the architecture, which in a distillation is the student's."""
-    if architecture.get("name") != "DistillationModel":
-        return architecture
-    models = architecture.get("models")
-    students = [_section(model, "Student") for model in (models if isinstance(models, list) else [])]
-    return next(filter(None, students), {})
+def _names(answer: dict[str, Any]) -> tuple[str, ...] | None:
+    if isinstance(listed := answer.get("label_list"), list):
+        return tuple(map(str, listed))
+    names = [answer.get(key) for key in ("label_0", "label_1")]
+    return None if None in names or answer.get("name") != TWO_CLASSES else (str(names[0]), str(names[1]))
 
 
 def _preprocessing(operations: Any, file: Path) -> Preprocessing:
@@ -111,7 +127,10 @@ def _preprocessing(operations: Any, file: Path) -> Preprocessing:
         raise ModelError(f"{file}: the network's input is not RGB, which is all that hubtune has")
     if not abs(_scale(normalize.get("scale"), file) - 1 / 255) <= 1e-7:
         raise ModelError(f"{file}: NormalizeImage.scale is {normalize['scale']}, and only 1.0/255.0 is known")
-    sampling = _RESAMPLING.get((str(resize.get("backend", "cv2")).lower(), resize.get("interpolation")))
+    interpolation = resize.get("interpolation")
+    sampling = _RESAMPLING.get(
+        (str(resize.get("backend", "cv2")).lower(), interpolation and str(interpolation).lower())
+    )
     if sampling is None:
         raise ModelError(
             f"{file}: hubtune cannot resize as {resize.get('backend', 'cv2')} does with "
@@ -139,13 +158,12 @@ def _preprocessing(operations: Any, file: Path) -> Preprocessing:
 def _steps(operations: Any, file: Path) -> dict[str, dict[str, Any]]:
     """Return the operations' arguments by name, after a check of their order."""
     steps: dict[str, dict[str, Any]] = {}
-    for operation in operations if isinstance(operations, list) else [operations]:
-        name, arguments = next(iter(operation.items())) if isinstance(operation, dict) else (operation, None)
+    for name, arguments in operations_of(operations):
         if name not in _OPERATIONS:
             raise ModelError(f"{file}: hubtune does not have the transform {describe_value(name)}")
         if steps and _OPERATIONS.index(name) <= max(map(_OPERATIONS.index, steps)):
             raise ModelError(f"{file}: {name} comes too late among the transforms, or twice")
-        steps[name] = arguments or {}
+        steps[name] = arguments
     return steps
 
 

@@ -6,30 +6,18 @@ from functools import cached_property
 from os.path import lexists
 from pathlib import Path
 
-from hubtune.data.list_files import (
-    LABEL_LIST,
-    PADDLECLAS_VALIDATE_LIST,
-    TEST_LIST,
-    TRAIN_LIST,
-    VALIDATE_LIST,
-)
+from hubtune.data.bucket_lists import fetch_listed, recorded_address
+from hubtune.data.default_lists import find_default
+from hubtune.data.label_sets import LabelSets
+from hubtune.data.list_files import TRAIN_LIST
+from hubtune.data.list_rows import read_lines, read_paths
 from hubtune.data.listing import ImageEntry
-from hubtune.data.lists import Lists, read_lines, read_lists, read_paths
+from hubtune.data.lists import Lists, read_lists
 from hubtune.errors import DataError
+from hubtune.storage.address import check_path
 from hubtune.storage.text_file import check_encoding
 
 LIST_NAMES = ("train", "validate", "test")
-_DEFAULT_FILES = {
-    "validate": (VALIDATE_LIST, PADDLECLAS_VALIDATE_LIST),
-    "test": (TEST_LIST,),
-    "labels": (LABEL_LIST, "labels.txt"),  # PaddleX calls it so
-}
-
-
-def label_file_beside(list_file: Path) -> str | None:
-    """Return the name of the label file beside a list, if there is one."""
-    beside = (name for name in _DEFAULT_FILES["labels"] if (list_file.parent / name).exists())
-    return next((name for name in beside if name != list_file.name), None)
 
 
 class BaseCVDataset:
@@ -42,6 +30,9 @@ class BaseCVDataset:
         ...                          validate_list_file="validate_list.txt",
         ...                          label_list_file="label_list.txt")
     """
+
+    address: str | None = None
+    """Of the base folder in a bucket, of which ``base_path`` is the copy in the cache."""
 
     def __init__(
         self,
@@ -68,14 +59,16 @@ class BaseCVDataset:
             label_list: class names, in place of a file.
             encoding: of the files, if it is not UTF-8: ``gbk``, ``cp1252``, …
             labels_are: what the labels in the lists are, where more than one reading fits: ``numbers`` of the
-                classes from 0, ``numbers-from-1``, or ``names``.
+                classes from 0, ``numbers-from-1``, ``names``, or ``multi-label`` if a picture may have
+                several.
 
         Raises:
             DataError: if class names are given twice.
-            UsageError: if the encoding is unknown.
+            UsageError: if the encoding is unknown, or the folder is an address.
         """
         if label_list is not None and label_list_file is not None:
             raise DataError("Give one of label_list and label_list_file")
+        check_path(base_path, "base_path (data.base of a recipe may be in a bucket)")
         self.base_path = Path(base_path)
         files = (train_list_file, validate_list_file, test_list_file, predict_list_file)
         self.list_files = {
@@ -89,13 +82,32 @@ class BaseCVDataset:
     def _file(self, name: str, file: str | os.PathLike[str] | None) -> Path | None:
         return None if file is None else self.base_path / file
 
+    @property
+    def lists_folder(self) -> Path:
+        """The folder with the ``split.json`` of the lists, if they have one."""
+        return self.base_path
+
+    @cached_property
+    def image_root(self) -> Path:
+        """The folder that relative paths in the lists start from; images in a bucket are fetched.
+
+        Raises:
+            DataError: if a list cannot be read, or there is nothing at the address.
+            MachineError: if the bucket cannot be read, or the cache cannot be written.
+        """
+        address = recorded_address(self.lists_folder) or self.address
+        if address is None:
+            return self.base_path
+        files = [file for file in self.list_files.values() if file is not None and lexists(file)]
+        return fetch_listed(address, (line for file in files for _, line in read_lines(file, self._encoding)))
+
     @cached_property
     def _lists(self) -> Lists:
         """All lists that exist: only together they show what labels and paths stand for."""
         files = {name: file for name in LIST_NAMES if (file := self.list_files[name]) and lexists(file)}
         return read_lists(
             files,
-            self.base_path,
+            self.image_root,
             label_file=self.label_list_file,
             labels=self._given_labels,
             encoding=self._encoding,
@@ -104,7 +116,22 @@ class BaseCVDataset:
 
     @property
     def label_list(self) -> list[str]:
-        """Class names in the order of their ids; without a label list, they are the labels in the lists."""
+        """Class names in the order of their ids; without a label list, they are the labels in the lists.
+
+        Of multi-label lists, the names of the labels.
+        """
+        sets = self.label_sets
+        return self.class_names if sets is None else [*sets.labels]
+
+    @property
+    def label_sets(self) -> LabelSets | None:
+        """The labels of multi-label lists, and the sets of them that pictures have."""
+        self.class_names  # noqa: B018  # its errors name a missing list
+        return self._lists.label_sets
+
+    @property
+    def class_names(self) -> list[str]:
+        """What the label of an example is the number of: a class, or a set of labels of multi-label lists."""
         if self._given_labels is None and self.label_list_file is None:
             for file in filter(None, map(self.list_files.get, LIST_NAMES)):
                 self._check_exists(file)
@@ -127,11 +154,11 @@ class BaseCVDataset:
 
     @property
     def num_labels(self) -> int:
-        """Number of classes."""
+        """Number of classes, or of labels of multi-label lists."""
         return len(self.label_list)
 
     def label_dict(self) -> dict[int, str]:
-        """Return class id → name, as PaddleHub does."""
+        """Return the id of each class or label → its name, as PaddleHub does."""
         return dict(enumerate(self.label_list))
 
     def examples(self, name: str) -> list[ImageEntry]:
@@ -165,19 +192,20 @@ class BaseCVDataset:
     def get_predict_examples(self) -> list[Path]:
         """Return the images of the prediction list; errors are those of :meth:`examples`."""
         file = self.list_files["predict"]
-        return [] if file is None else read_paths(file, self.base_path, self._encoding)
+        return [] if file is None else read_paths(file, self.image_root, self._encoding)
 
 
 class ListDataset(BaseCVDataset):
     """The lists that ``hubtune split`` writes, or others with the file names of PaddleHub or PaddleClas.
 
     Files that are not named are ``train_list.txt``, ``validate_list.txt`` (or PaddleClas' ``val_list.txt``),
-    ``test_list.txt`` and ``label_list.txt`` where they exist.
+    ``test_list.txt`` and ``label_list.txt`` where they exist, or those of
+    :data:`~hubtune.data.default_lists.DEFAULT_FILES`.
     """
 
     def _file(self, name: str, file: str | os.PathLike[str] | None) -> Path | None:
         if file is None or (file == "" and name in LIST_NAMES):
-            existing = (own for own in _DEFAULT_FILES.get(name, ()) if (self.base_path / own).exists())
+            found = find_default(self.base_path, name)
             # Even if it is missing: the error of a data set without it names the file.
-            file = next(existing, TRAIN_LIST if name == "train" else None)
+            file = found.name if found else TRAIN_LIST if name == "train" else None
         return super()._file(name, file)

@@ -7,40 +7,78 @@ from itertools import count
 from pathlib import Path
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+from hubtune.data.default_lists import find_default, has_lists
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.list_files import TRAIN_LIST, relative_to
+from hubtune.data.list_rows import read_paths
 from hubtune.data.listing import Listing, Progress, SourceFile, no_progress
-from hubtune.data.lists import read_paths
 from hubtune.data.prepare import find_all_groups, split_source
 from hubtune.data.scan.scanner import scan_listing
+from hubtune.data.shards.members import file_exists
 from hubtune.data.sources.naming import lists_folder
-from hubtune.data.sources.open import is_cached, open_source
+from hubtune.data.sources.open import open_source
 from hubtune.data.sources.settings import AS_FOUND, SourceSettings
 from hubtune.data.splits.files import Split, fold_name
 from hubtune.data.splits.kfold import fold_splits, given_folds
 from hubtune.data.splits.quota import SplitRequest
 from hubtune.data.splits.split import make_split
-from hubtune.errors import UsageError
+from hubtune.errors import DataError, UsageError
+from hubtune.storage.cache_folder import is_cached
+
+_BEGINNING, _BLANKS = 65_536, b" \t\r\n\0\xef\xbb\xbf\xff\xfe"  # with the marks of UTF-8 and UTF-16
 
 
 def find_lists(source: str) -> Path | None:
     """Return the base folder of the lists that exist for a source, or that it is; ``None`` without any.
 
     Images that were removed from the cache are brought back, with the errors of :func:`open_source`.
+
+    Raises:
+        DataError: if the training list of the source's lists has been emptied.
     """
     base = lists_folder(source)
     if "://" not in source and Path(source).is_dir():
         folder = Path(source)
-        if (folder / TRAIN_LIST).exists():
+        # Lists that a person has made for a public data set in the cache go before its own.
+        own, in_cache = has_lists(folder), is_cached(folder)
+        if own and not in_cache:
             return folder
         real = folder.resolve()
-        beside = real.parent
-        listed = read_paths(beside / TRAIN_LIST, beside)[:100] if (beside / TRAIN_LIST).exists() else []
-        return base if any(path.resolve().is_relative_to(real) for path in listed) else None
+        beside = base if in_cache else real.parent
+        if _has_emptied_list(beside, real):
+            raise DataError(
+                f"{beside / TRAIN_LIST} is empty: bring its lines back, or remove it to divide {source} again"
+            )
+        if _names_inside(beside / TRAIN_LIST, real):
+            return base
+        return folder if own else None
     if not (base / TRAIN_LIST).exists():
         return None
-    if any(is_cached(path) and not path.exists() for path in read_paths(base / TRAIN_LIST, base)[:1]):
+    if any(is_cached(path) and not file_exists(path) for path in read_paths(base / TRAIN_LIST, base)[:1]):
         open_source(source)
     return base
+
+
+def _names_inside(file: Path, folder: Path) -> bool:
+    """Whether one of the first hundred images of a list is in a folder; false without the list."""
+    listed = read_paths(file, file.parent)[:100] if file.exists() else []
+    return any(path.resolve().is_relative_to(folder) for path in listed)
+
+
+def _has_emptied_list(lists: Path, folder: Path) -> bool:
+    """Whether a folder has a training list without lines beside other lists of the images in ``folder``."""
+    train = lists / TRAIN_LIST
+    if not train.is_file() or not _is_blank(train):
+        return False
+    others = [file for name in LIST_NAMES[1:] if (file := find_default(lists, name)) is not None]
+    filled = [file for file in others if not _is_blank(file)]
+    return not filled or any(_names_inside(file, folder) for file in filled)
+
+
+def _is_blank(file: Path) -> bool:
+    """Whether a list has no line; its encoding does not matter, and may be unknown."""
+    with file.open("rb") as opened:
+        return not opened.read(_BEGINNING).strip(_BLANKS)
 
 
 def check_lists(
@@ -52,7 +90,7 @@ def check_lists(
         DataError: if lists cannot be read, or a class has no usable image.
         UsageError: if ``group_by`` makes no groups.
     """
-    return _split_of(_listing_of(dataset), dataset.label_list, group_by, progress)
+    return _split_of(_listing_of(dataset), dataset.class_names, group_by, progress)
 
 
 def _split_of(listing: Listing, labels: Sequence[str], group_by: str | None, progress: Progress) -> Split:
@@ -61,20 +99,28 @@ def _split_of(listing: Listing, labels: Sequence[str], group_by: str | None, pro
     # Harmless peculiarities of the files were reported when their lists were made.
     scan = replace(scan, renamed=[], animated=[])
     groups = find_all_groups(scan, pattern=group_by, progress=progress)
-    return make_split(scan, SplitRequest(labels={name: name for name in labels}), groups=groups)
+    names = None if scan.label_sets is not None else {name: name for name in labels}
+    return make_split(scan, SplitRequest(labels=names), groups=groups)
 
 
 def _listing_of(dataset: BaseCVDataset, names: Sequence[str] = LIST_NAMES) -> Listing:
     """Return the images of some lists in their order; a file that is listed twice is there twice."""
-    labels, base = dataset.label_list, dataset.base_path
+    labels, base = dataset.class_names, dataset.image_root
     dataset.check_files()
     examples = [(name, example) for name in names for example in dataset.examples(name)]
     examples.sort(key=lambda entry: entry[1].label)
+    label_sets = dataset.label_sets
+    if label_sets is not None:
+        used = sorted({example.label for _, example in examples})
+        label_sets = LabelSets.of(label_sets.labels, [label_sets.sets[number] for number in used])
+        name_of = dict(zip(used, label_sets.names, strict=True))
+        labels = [name_of.get(number, name) for number, name in enumerate(labels)]
     files = [
         SourceFile(example.path, relative_to(example.path, base), labels[example.label], part=name)
         for name, example in examples
     ]
-    return Listing(base, list(dict.fromkeys(file.label for file in files)), files, remarks=[*dataset.remarks])
+    own = list(dict.fromkeys(file.label for file in files))
+    return Listing(base, own, files, remarks=[*dataset.remarks], label_sets=label_sets)
 
 
 def folds_of_source(
@@ -135,4 +181,4 @@ def _pool(dataset: BaseCVDataset, progress: Progress) -> Split:
     """Return the training and validation images of lists as one training list."""
     listing = _listing_of(dataset, ("train", "validate"))
     listing.files = [replace(file, part=None) for file in listing.files]
-    return _split_of(listing, dataset.label_list, None, progress)
+    return _split_of(listing, dataset.class_names, None, progress)

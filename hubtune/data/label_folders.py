@@ -10,11 +10,11 @@ from hubtune.errors import DataError
 from hubtune.text import escaped, plural
 
 
-def compare_folders(rows: Iterable[tuple[str, str, int]], names: Sequence[str], cure: str) -> list[str]:
+def compare_folders(rows: Iterable[tuple[object, str, int]], names: Sequence[str], cure: str) -> list[str]:
     """Return a sentence if labels contradict the folders of their images.
 
     Args:
-        rows: where a label stands, for messages; the path of its image; the number of its class.
+        rows: where a label stands, as text for messages; the path of its image; the number of its class.
         names: the names of the classes.
         cure: what to do if whole folders contradict, the end of a sentence.
 
@@ -25,10 +25,10 @@ def compare_folders(rows: Iterable[tuple[str, str, int]], names: Sequence[str], 
     agreeing, contradicting = set(), []
     named_classes = _class_finder([_form(name) for name in names])
     for where, path, label in rows:
-        folders = split_path(path)[:-1]
-        folder = "/".join(folders)
+        folder = path.replace("\\", "/").rpartition("/")[0]
         if folder not in classes_of:
-            classes_of[folder] = frozenset(n for name in folders for n in named_classes(_form(name)))
+            names_above = split_path(folder)
+            classes_of[folder] = frozenset(n for name in names_above for n in named_classes(_form(name)))
         if label in classes_of[folder]:
             agreeing.add(classes_of[folder])
         elif classes_of[folder]:

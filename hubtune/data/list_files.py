@@ -1,5 +1,6 @@
 """The format of list files, as PaddleHub and PaddleClas have it: ``path label`` per line.
 
+Of multi-label data, as PaddleClas has it: the path, a tab, and 0 or 1 for each label, separated by commas.
 UTF-8, with ``/`` as separator; the last space or tab of a line separates path and label. File names that are
 not valid UTF-8 are kept by Python's ``surrogateescape``.
 """
@@ -29,6 +30,11 @@ def split_line(line: str) -> tuple[str, str]:
 def list_text(examples: Iterable[tuple[str, int]]) -> str:
     """Return the content of a list file, from the paths as they are to be written, and their labels."""
     return "".join(f"{path} {label}\n" for path, label in examples)
+
+
+def label_rows_text(examples: Iterable[tuple[str, str]]) -> str:
+    """Return the content of a list file of multi-label data, from paths and values such as ``0,1,0``."""
+    return "".join(f"{path}\t{values}\n" for path, values in examples)
 
 
 def read_split_record(folder: Path) -> dict[str, Any]:

@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hubtune.data.label_names import LabelNames, numbered_with_gaps, parse_label_names
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.listing import name_key
 from hubtune.errors import DataError, suggest
 from hubtune.text import first_few
 
-LABELS_ARE = ("numbers", "numbers-from-1", "names")
+MULTI_LABEL = "multi-label"
+LABELS_ARE = ("numbers", "numbers-from-1", "names", MULTI_LABEL)
 """How a person may say what the labels of lists are."""
+
+SEVERAL_CURE = f", or add --labels-are {MULTI_LABEL} if pictures have several"
+"""What settles the question of a picture with two labels, at the end of a sentence."""
 
 _Reading = dict[str, int]
 
@@ -22,14 +27,16 @@ class ClassLabels:
     """The classes of lists, and the class that each label stands for.
 
     Attributes:
-        names: of the classes, in order.
+        names: of the classes, in order; of multi-label lists, those of the sets of labels.
         number_of: label as it is written → number of its class, from 0.
         remarks: what was taken for what, one sentence each.
+        sets: the labels of multi-label lists, and their sets.
     """
 
     names: list[str]
     number_of: Mapping[str, int]
     remarks: list[str] = field(default_factory=list)
+    sets: LabelSets | None = None
 
 
 def class_labels(

@@ -9,10 +9,10 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from os.path import lexists  # Path.exists() raises where a name with its label is longer than names may be
 from pathlib import Path
 
 from hubtune.data.images.verify import IMAGE_SUFFIXES
+from hubtune.data.shards.members import file_exists
 from hubtune.text import escaped, plural
 
 _MOST_PARENTS = 3
@@ -36,12 +36,18 @@ class FoundFiles:
     hint: str = ""
 
 
-def find_files(written: Sequence[str], base: Path, *, closed: bool = False) -> FoundFiles:
-    """Find the files of paths that start from ``base``; ``closed`` looks for other roots below it only."""
+def find_files(
+    written: Sequence[str], base: Path, *, closed: bool = False, other_roots: bool = True
+) -> FoundFiles:
+    """Find the files of paths that start from ``base``.
+
+    Where none of them is there, other roots are tried, unless ``other_roots`` is false; with ``closed``, only
+    those below ``base``.
+    """
     folders = _Folders()
     start = os.fspath(base)
-    paths = [path if lexists(_join(start, path)) else folders.find(base, path) for path in written]
-    if written and paths.count(None) == len(paths):
+    paths = [path if file_exists(_join(start, path)) else folders.find(base, path) for path in written]
+    if other_roots and written and paths.count(None) == len(paths):
         return _find_below_other_root(written, base, folders, closed=closed)
     found = FoundFiles(paths)
     respelled = [
@@ -81,7 +87,7 @@ class _Folders:
     def find(self, base: Path, path: str) -> str | None:
         """Return the only path that fits in another spelling, or ``None``."""
         plain = _plain(path)
-        if plain != path and lexists(_join(base, plain)):
+        if plain != path and file_exists(_join(base, plain)):
             return plain
         folder, separator, name = plain.rpartition("/")
         place = self._find_folder(os.fspath(base), folder or separator)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.scan.inspect import ImageInfo
-from hubtune.text import first_few
+from hubtune.text import first_few, plural
 
 PARTS = ("train", "validate", "test")
 """The lists of a divided data set."""
@@ -65,8 +66,12 @@ def similar_names(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def describe_classes(listing: "Listing") -> str:
-    """Return the number of classes and the first names: ``3 classes: ant, bee, cow``."""
-    return f"{len(listing.labels):,} classes: {first_few(listing.labels, 5)}"
+    """Return the number of classes and the first names: ``3 classes: ant, bee, cow``; or of labels."""
+    if listing.label_sets is not None:
+        names = listing.label_sets.labels
+        return f"multi-label, {plural(len(names), 'label')}: {first_few([*names], 5)}"
+    count = len(listing.labels)
+    return f"{count:,} class{'es' * (count != 1)}: {first_few(listing.labels, 5)}"
 
 
 def known_as(path: Path, root: Path) -> str:
@@ -135,6 +140,23 @@ def count_by_class(
     }
 
 
+def count_by_label(sets: LabelSets, lists: Mapping[str, Sequence[ImageEntry]]) -> dict[str, dict[str, int]]:
+    """Return label → number of multi-label images in each list that have it, by the list's name."""
+    by_set = {name: Counter(image.label for image in images) for name, images in lists.items()}
+    return {
+        label: {
+            name: sum(count for own, count in counts.items() if number in sets.sets[own])
+            for name, counts in by_set.items()
+        }
+        for number, label in enumerate(sets.labels)
+    }
+
+
+def count_unlabelled(sets: LabelSets, lists: Mapping[str, Sequence[ImageEntry]]) -> dict[str, int]:
+    """Return the number of multi-label images in each list that have no label, by the list's name."""
+    return {name: sum(not sets.sets[image.label] for image in images) for name, images in lists.items()}
+
+
 @dataclass
 class Listing:
     """All files of a source.
@@ -147,6 +169,9 @@ class Listing:
         non_images: files that are not images.
         remarks: what a person should know, one sentence each.
         taken_for: what the source was taken for, as a part of a sentence.
+        label_sets: the labels of multi-label data; ``labels`` are then the names of their sets.
+        states_each: whether the source says of each label whether an image has it, as columns of 0 and 1 do;
+            of a label that it lacks nothing is known then.
     """
 
     root: Path
@@ -156,6 +181,8 @@ class Listing:
     non_images: list[Path] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     taken_for: str = ""
+    label_sets: LabelSets | None = None
+    states_each: bool = False
 
     def sort(self) -> None:
         """Sort the files by class and name."""

@@ -1,21 +1,32 @@
 """Reads the lists of a data set together: only all of them show what their labels and paths stand for."""
 
+import gc
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from os.path import lexists
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from hubtune.data.label_folders import compare_folders, split_path
-from hubtune.data.list_files import read_split_record, split_line
-from hubtune.data.list_labels import ClassLabels, class_labels, is_number
+from hubtune.data.label_separators import hint_at_several
+from hubtune.data.label_set_texts import read_label_sets
+from hubtune.data.label_sets import LabelSets
+from hubtune.data.list_files import read_split_record
+from hubtune.data.list_labels import (
+    MULTI_LABEL,
+    SEVERAL_CURE,
+    ClassLabels,
+    class_labels,
+    is_number,
+)
+from hubtune.data.list_rows import ListRow, join_rows, read_lines, read_rows
 from hubtune.data.listed_paths import FoundFiles, find_files
 from hubtune.data.listing import WORDS, ImageEntry
-from hubtune.errors import DataError, suggest
-from hubtune.storage.text_file import read_encoded_text
+from hubtune.data.shards.members import file_exists
+from hubtune.errors import DataError
 from hubtune.text import escaped, plural
 
 _ORDER_CURE = (
@@ -24,8 +35,6 @@ _ORDER_CURE = (
 )
 _LABELS_CURE = "correct the labels or the folders, or add --labels-are names if the labels are right"
 _MOST_HINTED_BYTES = 2**20  # of a file that may have the names of the classes
-_SAMPLE = 50
-_SEVERAL_LABELS = re.compile(r"-?\d+(?:[,;]-?\d+)+")
 
 
 @dataclass(frozen=True)
@@ -33,11 +42,12 @@ class Lists:
     """The pictures of a data set's lists.
 
     Attributes:
-        labels: names of the classes.
+        labels: names of the classes; of multi-label lists, those of the sets of labels.
         examples: name of each list → its pictures.
         remarks: what was taken for what, one sentence each.
         repeated: a list → a sentence about its pictures that are in an earlier list as well.
         nothing_found: a sentence if no listed file exists.
+        label_sets: the labels of multi-label lists, and their sets.
     """
 
     labels: list[str]
@@ -45,12 +55,7 @@ class Lists:
     remarks: list[str] = field(default_factory=list)
     repeated: Mapping[str, str] = field(default_factory=dict)
     nothing_found: str = ""
-
-
-class _Row(NamedTuple):
-    where: str
-    path: str
-    label: str
+    label_sets: LabelSets | None = None
 
 
 def read_lists(
@@ -79,7 +84,33 @@ def read_lists(
         DataError: if a file cannot be read or understood, or the labels contradict each other or the folders,
             or a picture has two; the message names the line.
     """
-    rows = {name: _read_rows(file, base, encoding) for name, file in files.items()}
+    with _without_collector():
+        return _read_lists(files, base, label_file, labels, encoding, labels_are)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Switch Python's cycle collector off: with a million rows it takes a quarter of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _read_lists(
+    files: Mapping[str, Path],
+    base: Path,
+    label_file: Path | None,
+    labels: Sequence[str] | None,
+    encoding: str | None,
+    labels_are: str | None,
+) -> Lists:
+    rows = {name: read_rows(file, base, encoding) for name, file in files.items()}
+    if labels_are == MULTI_LABEL:
+        rows = {name: join_rows(part) for name, part in rows.items()}
     known = _class_labels(rows, files, label_file, labels, encoding, labels_are)
     found = find_files([row.path for part in rows.values() for row in part], base)
     nothing_found = _check_form(rows, found, base)
@@ -88,102 +119,25 @@ def read_lists(
         name: [ImageEntry(base / (next(paths) or row.path), known.number_of[row.label]) for row in part]
         for name, part in rows.items()
     }
-    lines = _check_repeated(rows, examples, known.names)
+    several = "" if labels_are == MULTI_LABEL else SEVERAL_CURE
+    lines = _check_repeated(rows, examples, known.names, several)
     repeated = _overlaps(examples)
     remarks = [*known.remarks, *found.remarks, *lines, *repeated.values()]
     is_unnamed = label_file is None and labels is None
+    if known.sets is not None:
+        remarks.append(known.sets.describe(entry.label for part in examples.values() for entry in part))
     if is_unnamed:
-        remarks += _hint_at_names(known.names, base, files.values())
-    if labels_are is None:
-        listed = ((row.where, row.path, known.number_of[row.label]) for part in rows.values() for row in part)
+        names = known.names if known.sets is None else known.sets.labels
+        remarks += _hint_at_names(names, base, files.values())
+    if labels_are is None and known.sets is None:
+        listed = ((row, row.path, known.number_of[row.label]) for part in rows.values() for row in part)
         cure = _LABELS_CURE if is_unnamed else _ORDER_CURE
         remarks += compare_folders(listed, known.names, cure)
-    return Lists(known.names, examples, remarks, repeated, nothing_found)
-
-
-def read_lines(
-    file: Path, encoding: str | None = None, is_right: Callable[[str], bool] | None = None
-) -> list[tuple[int, str]]:
-    """Return the lines of a file that are not blank, each with its number from 1.
-
-    Args:
-        encoding: of the file, where it is not UTF-8.
-        is_right: see :func:`~hubtune.storage.text_file.read_encoded_text`.
-
-    Raises:
-        DataError: if the file cannot be read, or its encoding is not certain.
-    """
-    try:
-        text = read_encoded_text(file, encoding=encoding, is_right=is_right)
-    except FileNotFoundError as error:
-        near = suggest(file.name, [other.name for other in file.parent.glob("*.txt")])
-        raise DataError(
-            f"There is no {file}.{near} `hubtune split` makes the lists from folders of pictures."
-        ) from error
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}") from error
-    # Only line feeds separate lines: a file name may contain any other separator of Unicode.
-    lines = (line.removesuffix("\r") for line in text.split("\n"))
-    return [(place, line) for place, line in enumerate(lines, start=1) if line.strip(" \t")]
-
-
-def read_paths(file: Path, base: Path, encoding: str | None = None) -> list[Path]:
-    """Return the paths of a list, whose lines may have labels; those that do not exist as they are written.
-
-    Raises:
-        DataError: if the file cannot be read.
-    """
-    lines = [line for _, line in read_lines(file, encoding, lambda text: _names_exist(text, base))]
-    unlabelled = find_files(lines, base).paths
-    written = [
-        line if path else split_line(line)[0] or line for line, path in zip(lines, unlabelled, strict=True)
-    ]
-    found = find_files(written, base).paths
-    return [base / (path or line) for path, line in zip(found, written, strict=True)]
-
-
-def _names_exist(text: str, base: Path) -> bool:
-    """Whether the first hundred lines beyond ASCII name existing files: proof of a list's encoding."""
-    lines = [line.rstrip("\r") for line in text.split("\n") if not line.isascii()][:100]
-    return bool(lines) and all(lexists(base / (split_line(line)[0] or line)) for line in lines)
-
-
-def _read_rows(file: Path, base: Path, encoding: str | None) -> list[_Row]:
-    rows = []
-    lines = read_lines(file, encoding, lambda text: _names_exist(text, base))
-    # A label with blanks is separated by a tab; a path with a tab, in hubtune's own lists, by a blank.
-    by_tab = (
-        all("\t" in line for _, line in lines) and lexists(base / lines[0][1].rpartition("\t")[0])
-        if lines
-        else False
-    )
-    label_first = not by_tab and _starts_with_label([line for _, line in lines[:_SAMPLE]], base)
-    for place, line in lines:
-        where = f"{file}:{place}"
-        path, label = line.rsplit("\t", 1) if by_tab else split_line(line)
-        if label_first:
-            label, _, path = line.replace("\t", " ").partition(" ")
-        if not path:
-            comma = " The separator is a space or a tab, not a comma." if "," in line else ""
-            raise DataError(f"{where}: no label in '{escaped(line[:80])}': write `path label`.{comma}")
-        if _SEVERAL_LABELS.fullmatch(label):
-            raise DataError(f"{where}: several labels, {label!r}: hubtune learns one class per picture")
-        rows.append(_Row(where, path, label))
-    return rows
-
-
-def _starts_with_label(lines: Sequence[str], base: Path) -> bool:
-    """Whether labels stand before the paths: only that way do the lines name files."""
-    swapped = [line.replace("\t", " ").partition(" ")[2] for line in lines]
-    return (
-        bool(lines)
-        and all(path and lexists(base / path) for path in swapped)
-        and not any(lexists(base / split_line(line)[0]) for line in lines)
-    )
+    return Lists(known.names, examples, remarks, repeated, nothing_found, known.sets)
 
 
 def _class_labels(
-    rows: Mapping[str, list[_Row]],
+    rows: Mapping[str, list[ListRow]],
     files: Mapping[str, Path],
     label_file: Path | None,
     labels: Sequence[str] | None,
@@ -193,22 +147,29 @@ def _class_labels(
     """Return the classes of all lists together."""
     written: dict[str, str] = {}
     for row in (row for part in rows.values() for row in part):
-        written.setdefault(row.label, row.where)
+        if row.label not in written:
+            written[row.label] = row.where
     if labels is not None:
         lines: list[str] | None = [str(name) for name in labels]
     else:
         folders = {name for part in rows.values() for row in part for name in split_path(row.path)}
         lines = None if label_file is None else read_label_lines(label_file, encoding, folders)
     file = label_file or next(iter(files.values()), Path())
-    own_lists = lines is not None and lines == _own_labels(file.parent)
-    return class_labels(
-        written,
-        lines,
-        file,
-        labels_are=labels_are,
-        lines_are_names=labels is not None or own_lists,
-        own_lists=own_lists,
+    record = read_split_record(file.parent)
+    own_lists = lines is not None and lines == _own_labels(record)
+    is_multi_label = bool(own_lists and record.get("multi_label"))
+    are_names = labels is not None or own_lists
+    sets = read_label_sets(
+        written, lines, file, labels_are=labels_are, lines_are_names=are_names, is_certain=is_multi_label
     )
+    if sets is not None:
+        return sets
+    found = class_labels(
+        written, lines, file, labels_are=labels_are, lines_are_names=are_names, own_lists=own_lists
+    )
+    if lines is None and labels_are is None:
+        found.remarks.extend(hint_at_several(written, f"--labels-are {MULTI_LABEL}"))
+    return found
 
 
 def read_label_lines(
@@ -230,25 +191,26 @@ def read_label_lines(
     return lines
 
 
-def _own_labels(folder: Path) -> list[str] | None:
-    """Return the display names that ``split.json`` records for the lists beside it, in their order."""
+def _own_labels(record: Mapping[str, Any]) -> list[str] | None:
+    """Return the display names that a ``split.json`` records for the lists beside it, in their order."""
     try:
-        return [*read_split_record(folder)["classes"].values()]
+        return [*record["classes"].values()]
     except (LookupError, AttributeError):
         return None
 
 
-def _check_form(rows: Mapping[str, list[_Row]], found: FoundFiles, base: Path) -> str:
+def _check_form(rows: Mapping[str, list[ListRow]], found: FoundFiles, base: Path) -> str:
     """Refuse lines with more than a path and a label; return a sentence if no listed file exists."""
     listed = [row for part in rows.values() for row in part]
     missing = [row for row, path in zip(listed, found.paths, strict=True) if path is None]
     if not missing:
         return ""
-    where, path, label = missing[0]
+    _, _, path, label = missing[0]
+    where = missing[0].where
     first, *others = re.split(r"[,;\s]+", f"{path} {label}")
-    if others and lexists(base / first):
+    if others and file_exists(base / first):
         what, advice = (
-            ("several labels", "hubtune learns one class per picture")
+            ("several labels", "put a tab between path and labels, and commas between the labels")
             if len(others) > 1
             else ("a comma between path and label", "write `path label`")
         )
@@ -262,20 +224,23 @@ def _check_form(rows: Mapping[str, list[_Row]], found: FoundFiles, base: Path) -
 
 
 def _check_repeated(
-    rows: Mapping[str, list[_Row]], examples: Mapping[str, list[ImageEntry]], names: Sequence[str]
+    rows: Mapping[str, list[ListRow]],
+    examples: Mapping[str, list[ImageEntry]],
+    names: Sequence[str],
+    several: str,
 ) -> list[str]:
     """Refuse a picture with two labels; return a sentence about lines that repeat others of their list."""
-    first: dict[str, tuple[str, int]] = {}
+    first: dict[str, tuple[ListRow, int]] = {}
     remarks = []
     for name, part in rows.items():
         seen: set[str] = set()
         for row, entry in zip(part, examples[name], strict=True):
-            path = os.path.normpath(entry.path)
-            where, label = first.setdefault(path, (row.where, entry.label))
+            path = _normal(entry.path)
+            earlier, label = first.setdefault(path, (row, entry.label))
             if label != entry.label:
                 raise DataError(
                     f"{row.where}: '{escaped(row.path)}' has the label {names[entry.label]!r}, but "
-                    f"{names[label]!r} at {where}: keep the right line"
+                    f"{names[label]!r} at {earlier.where}: keep the right line{several}"
                 )
             seen.add(path)
         if times := len(part) - len(seen):
@@ -286,9 +251,15 @@ def _check_repeated(
     return remarks
 
 
+def _normal(path: Path) -> str:
+    """Return a path without ``..``; all else a ``Path`` leaves out by itself, and normalizing is slow."""
+    text = str(path)
+    return os.path.normpath(text) if ".." in text else text
+
+
 def _overlaps(examples: Mapping[str, list[ImageEntry]]) -> dict[str, str]:
     """Return a sentence for each list that names pictures of an earlier one."""
-    places = {name: {os.path.normpath(entry.path) for entry in part} for name, part in examples.items()}
+    places = {name: {_normal(entry.path) for entry in part} for name, part in examples.items()}
     sentences: dict[str, str] = {}
     for later, earlier in (("validate", "train"), ("test", "train"), ("test", "validate")):
         common = places.get(later, set()) & places.get(earlier, set())

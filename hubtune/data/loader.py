@@ -3,15 +3,17 @@
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
 
 from hubtune.data.images.decode import ImageError
+from hubtune.data.shards.read_ahead import ReadAhead
 from hubtune.errors import HubtuneError, MachineError
 from hubtune.hardware.memory import free_memory
 from hubtune.log import logger
@@ -44,7 +46,13 @@ class Batch(Generic[T]):
 
 
 def load_batches(
-    paths: Sequence[Path], batches: Iterable[Sequence[int]], prepare: Callable[[int], T], *, workers: int
+    paths: Sequence[Path],
+    batches: Sequence[Sequence[int]],
+    prepare: Callable[[int], T],
+    *,
+    workers: int,
+    readers: int = 1,
+    unread: Collection[int] = (),
 ) -> Iterator[Batch[T]]:
     """Load batches of images in threads; Pillow decodes without holding Python's lock.
 
@@ -55,9 +63,13 @@ def load_batches(
         batches: the indices of each batch; all of them are yielded in order, even if no image is readable.
         prepare: function from an index to the prepared image; called in any thread and order.
         workers: number of threads, at least one.
+        readers: number of processes that load as many other images of the same source.
+        unread: indices of images whose files ``prepare`` does not read.
 
     Raises:
-        MachineError: if an image does not load within two minutes, or ``prepare`` fails twice on it.
+        DataError: if a shard with images is damaged.
+        MachineError: if an image does not load within two minutes, or ``prepare`` fails twice on it; or if
+            the shards in a bucket cannot be read.
     """
 
     def attempt(index: int) -> T:
@@ -72,20 +84,33 @@ def load_batches(
 
     tasks: SimpleQueue[tuple[Future[T], int] | None] = SimpleQueue()
     pending: deque[tuple[Sequence[int], list[Future[T]]]] = deque()
+    ahead = ReadAhead(paths, batches, readers=readers, unread=unread)
     # Not a ThreadPoolExecutor: at exit, Python joins its threads, and would wait for a stalled one for ever.
     for number in range(workers):
         Thread(target=_work, args=(tasks, attempt), name=f"hubtune-decode-{number}", daemon=True).start()
+    asked = collected = 0
+
+    def count_loaded() -> int:
+        """Return how many images are loaded, without one before them that is not."""
+        running = (future.done() for _, futures in pending for future in futures)
+        return collected + sum(1 for _ in takewhile(bool, running))
+
     try:
+        ahead.start()
         for indices in batches:
             futures: list[Future[T]] = [Future() for _ in indices]
-            for future, index in zip(futures, indices, strict=True):
-                tasks.put((future, index))
             pending.append((indices, futures))
+            for place, (future, index) in enumerate(zip(futures, indices, strict=True), asked):
+                ahead.reach(place, count_loaded)
+                tasks.put((future, index))
+            asked += len(indices)
             if len(pending) > _BATCHES_AHEAD:
+                collected += len(pending[0][0])
                 yield _collect(*pending.popleft(), paths)
         while pending:
             yield _collect(*pending.popleft(), paths)
     finally:
+        ahead.close()
         # Drop the tasks ahead: a consumer that stops early, or Ctrl-C, must not wait for them.
         with contextlib.suppress(Empty):
             while True:

@@ -23,6 +23,7 @@ from hubtune.data.splits.quota import NOTHING, SplitRequest, SplitSize
 from hubtune.data.splits.split import images_of, make_split
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import replacing_folder
+from hubtune.storage.new_folder import check_unoccupied
 from hubtune.text import escaped, plural
 
 Features = Callable[[Sequence[Path]], np.ndarray]
@@ -148,6 +149,11 @@ def split_source(
     """
     request.check(source)
     listing, pattern = _open_grouped(source, request, progress)
+    if listing.label_sets is not None and request.test_dir is not None:
+        raise UsageError(
+            "--test-dir tells one class of a picture by its folder or name, and these pictures have several "
+            "labels: name the test pictures in the table or lists, or give --test"
+        )
     parts = {file.part for file in listing.files}
     for option, part in (("val", "validate"), ("test", "test")):
         if request.explicit.get(option) and part in parts:
@@ -203,7 +209,8 @@ def find_all_groups(
     """
     images = images_of(scan, test_scan)
     progress("looking for copies", 0, 0)
-    groups = [*find_groups(images), *groups_by_key([image.group for image in images])]
+    copies = find_groups(images, partial(progress, "comparing pictures"))
+    groups = [*copies, *groups_by_key([image.group for image in images])]
     if features is not None:
         groups += find_bursts(features([image.path for image in images]))
     if pattern is not None:
@@ -233,12 +240,7 @@ def convert_cifar(
         MachineError: if the folder cannot be written.
     """
     folder = folder.resolve()
-    try:
-        occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    except OSError as error:
-        raise MachineError(f"{folder} cannot be opened ({error.strerror}): choose another folder") from error
-    if occupied:
-        raise UsageError(f"{folder} holds something already: choose a new folder, or empty this one")
+    check_unoccupied(folder)
     files = cifar_folder(source, progress)
     unfinished = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.new"
     options = {"source": str(source), "validate": request.validate.text, "seed": request.seed}

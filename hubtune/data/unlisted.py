@@ -32,7 +32,7 @@ def find_unlisted(dataset: BaseCVDataset, source: str = "") -> str | None:
     try:
         if not record:
             return _beside([entry.path for entry in entries], dataset.base_path)
-        left_out = [dataset.base_path / entry["path"] for entry in record["left_out"]]
+        left_out = [dataset.image_root / entry["path"] for entry in record["left_out"]]
         return _since_split([entry.path for entry in entries] + left_out, record, source)
     except (HubtuneError, TypeError, LookupError, AttributeError):
         return None  # a record that hubtune did not write
@@ -50,8 +50,11 @@ def _since_split(known_files: Sequence[Path], record: Mapping[str, Any], source:
     if len(new) == len(listing.files):
         return None  # another folder of this name
     unlisted = Counter(file.label for file in new if is_image(file.path))
-    for label, counts in record["counts"].items():
-        unlisted[label] -= counts.get("left_over", 0)
+    if record.get("multi_label"):  # counts are of labels, of which an image has several
+        unlisted = Counter({next(iter(record["classes"])): unlisted.total() - record["images"]["left_over"]})
+    else:
+        for label, counts in record["counts"].items():
+            unlisted[label] -= counts.get("left_over", 0)
     unlisted = +unlisted
     classes = [label for label in unlisted if label not in record["classes"]]
     if not unlisted:

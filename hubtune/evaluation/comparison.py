@@ -4,12 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from hubtune.errors import DataError
-from hubtune.evaluation.answers import Answers
 from hubtune.evaluation.metrics import Z
 from hubtune.rng import rng_for
 
@@ -18,6 +17,19 @@ LEVEL = 0.05
 
 _Z_POWER = 0.8416212335729143  # 80 % quantile of the normal distribution
 _DRAWS = 10_000
+
+
+class PairedAnswers(Protocol):
+    """Answers for the images of a list: which can be read, and which are right, bool ``[N]``."""
+
+    @property
+    def paths(self) -> list[str]: ...
+    @property
+    def truth(self) -> np.ndarray: ...
+    @property
+    def readable(self) -> np.ndarray: ...
+    @property
+    def correct(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,7 @@ class Comparison:
         }
 
 
-def compare(first: Answers, second: Answers) -> Comparison:
+def compare(first: PairedAnswers, second: PairedAnswers) -> Comparison:
     """Compare the answers of two classifiers.
 
     Images that one of them cannot read are left out.
@@ -125,7 +137,7 @@ def compare(first: Answers, second: Answers) -> Comparison:
     return Comparison(both, only_first, only_second, neither, unreadable, interval, p_value, p_value)
 
 
-def compare_pairs(answers: Sequence[Answers]) -> list[tuple[int, int, Comparison]]:
+def compare_pairs(answers: Sequence[PairedAnswers]) -> list[tuple[int, int, Comparison]]:
     """Compare every pair of several classifiers; ``p_adjusted`` has Holm's correction over the pairs.
 
     Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6,

@@ -26,7 +26,10 @@ class Metrics:
         top5: share whose class is among the five highest scores; ``None`` with five classes or fewer, where
             it would always be 1.
         largest_class: share of the readable images that are of the most frequent class, which is the accuracy
-            of always naming it; ``None`` in results of older versions.
+            of always naming it; ``None`` in results of older versions. For multi-label data, that of the most
+            frequent set of labels.
+        mean_ap: mean average precision over the labels; ``nan`` if no image has one; ``None`` for data of one
+            class an image. With it, the accuracy is the share of images with every label right.
     """
 
     accuracy: float
@@ -36,6 +39,7 @@ class Metrics:
     unreadable: int = 0
     top5: float | None = None
     largest_class: float | None = None
+    mean_ap: float | None = None
 
     def __eq__(self, other: object) -> bool:
         """Whether the metrics are equal, whatever else a subclass has."""
@@ -59,15 +63,34 @@ class Metrics:
             "unreadable": self.unreadable,
             **({} if self.top5 is None else {"top5": self.top5}),
             **({} if self.largest_class is None else {"largest_class": self.largest_class}),
+            # JSON has no NaN.
+            **({} if self.mean_ap is None or math.isnan(self.mean_ap) else {"mean_ap": self.mean_ap}),
         }
+
+    @property
+    def selection_figure(self) -> float:
+        """What the best model is chosen by: the mean average precision of multi-label data, or the accuracy.
+
+        It is the accuracy, too, where no image has a label and so no average precision exists; as that is a
+        matter of the list, models on one list are always compared by the same figure.
+        """
+        return self.accuracy if self.mean_ap is None or math.isnan(self.mean_ap) else self.mean_ap
+
+    @property
+    def selection_name(self) -> str:
+        """How that figure is called in the log."""
+        return "acc" if self.mean_ap is None or math.isnan(self.mean_ap) else "mAP"
 
     @property
     def chance_level(self) -> str | None:
         """A sentence for an accuracy that guessing may reach, too; ``None`` for a better one."""
         if not self.count or self.largest_class is None or self.interval[0] > self.largest_class:
             return None
+        naming = "the most frequent class would be right for"
+        if self.mean_ap is not None:
+            naming = "the most frequent set of labels would have every label right for"
         return (
-            f"not shown to be better than guessing: always naming the most frequent class would be right for "
+            f"not shown to be better than guessing: always naming {naming} "
             f"{100 * self.largest_class:.1f} % of these {self.count:,} pictures"
         )
 

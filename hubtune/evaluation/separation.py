@@ -1,4 +1,4 @@
-"""How well a score tells two kinds of images apart: the area under the ROC curve."""
+"""How well a score tells two kinds of images apart: area under the ROC curve, average precision."""
 
 import math
 from collections.abc import Callable
@@ -33,6 +33,33 @@ def auroc(positives: ArrayLike, negatives: ArrayLike) -> float | None:
     ranks = np.cumsum(sizes) - (sizes - 1) / 2  # the mean rank of equal scores, from 1
     above = ranks[place[: len(high)]].sum() - len(high) * (len(high) + 1) / 2
     return float(above / len(high) / len(low))
+
+
+def average_precision(positives: ArrayLike, negatives: ArrayLike) -> float | None:
+    """Return the mean precision of the images from the top down to each positive one.
+
+    It is scikit-learn's ``average_precision_score``: the sum over the distinct scores of the precision from
+    there on, times the recall that is gained there. Images of equal scores come in together, so that their
+    order has no effect, and nothing is interpolated.
+
+    Args:
+        positives: scores ``[N]``, which should be high; NaN is left out.
+        negatives: scores ``[M]``, likewise.
+
+    Returns:
+        Above 0, to 1; without negatives 1; ``None`` without a positive.
+
+    Example:
+        >>> average_precision([0.9, 0.4], [0.5])
+        0.8333333333333333
+    """
+    high, low = _known(positives), _known(negatives)
+    if not len(high):
+        return None
+    values, place = np.unique(np.concatenate([high, low]), return_inverse=True)
+    own = np.bincount(place[: len(high)], minlength=len(values))[::-1]
+    taken = np.bincount(place, minlength=len(values))[::-1]
+    return float((own * (np.cumsum(own) / np.cumsum(taken))).sum() / len(high))
 
 
 def auroc_interval(area: float, positives: int, negatives: int) -> tuple[float, float]:

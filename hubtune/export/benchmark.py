@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +26,7 @@ from hubtune.export.formats import FORMATS
 from hubtune.export.network import SCORES
 from hubtune.export.scripts import PREDICT_FILE
 from hubtune.inference.engine import start_engine
+from hubtune.inference.engine_interface import is_installed
 from hubtune.inference.model import Model
 from hubtune.inference.openvino_program import openvino_core
 from hubtune.inference.predict import ImageScores
@@ -128,7 +129,7 @@ def _one_core() -> Iterator[None]:
     Where a core is dropped, as a script's own would be, the next signal may end the process: see
     :func:`~hubtune.inference.openvino_program.openvino_core`.
     """
-    if find_spec("openvino") is None:
+    if not is_installed("openvino"):
         yield
         return
     core = openvino_core()

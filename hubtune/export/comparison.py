@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -19,6 +18,7 @@ from hubtune.export.int8 import quantized_model
 from hubtune.export.parity import Parity, compare_export
 from hubtune.export.single_view import single_view_model, takes_any_size
 from hubtune.hub.user_code import describe_exception
+from hubtune.inference.engine_interface import is_installed
 from hubtune.inference.model import Model
 from hubtune.rng import rng_for
 from hubtune.runs.folder import is_run
@@ -53,14 +53,6 @@ def refuse_int8_model(model: Model) -> None:
 def format_module(form: str) -> ModuleType:
     """Return the module of a format."""
     return import_module(f"hubtune.export.{form}")
-
-
-def is_installed(package: str) -> bool:
-    """Whether a package can be imported, by the name of its module."""
-    try:
-        return find_spec(package) is not None
-    except ValueError:  # of a stand-in without a specification
-        return False
 
 
 def write_format(form: str, model: Model, folder: Path, name: str) -> None:

@@ -14,7 +14,6 @@ from hubtune.export.comparison import (
     compare_with_hubtune,
     file_checksums,
     format_module,
-    is_installed,
     prepared_model,
     proof_images,
     refuse_int8_model,
@@ -27,10 +26,12 @@ from hubtune.export.parity import RESIZED_TOLERANCE, Parity
 from hubtune.export.quantized_model import QuantizedModel
 from hubtune.export.readme import README_FILE, render_readme
 from hubtune.hardware.device import select_device
+from hubtune.inference.engine_interface import is_installed
 from hubtune.inference.model import Model
 from hubtune.inference.openvino_program import openvino_core
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
+from hubtune.storage.address import check_path
 from hubtune.storage.atomic import replacing_folder
 
 
@@ -92,6 +93,7 @@ def export_model(
         >>> hubtune.export_model(hubtune.load_model("runs/idol5"), "exported/idol5", "onnx").parity.pixels
         Difference(images=62, labels=0, scores=1.2e-07, similarity=2.4e-07, worst='anqi3.jpg')
     """
+    check_path(folder, "the folder for the export")
     folder = Path(folder)
     check_export(folder, form, name, int8=int8, bench=bench)
     select_device("cpu")

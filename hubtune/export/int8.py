@@ -17,7 +17,7 @@ from hubtune.export.quantized_model import QuantizedModel
 from hubtune.inference.model import Model
 from hubtune.inference.quantizer import Quantizer, quantize_network
 from hubtune.train.context import RunContext
-from hubtune.train.evaluator import evaluate_list
+from hubtune.train.evaluator import FittedCalibration, evaluate_list
 from hubtune.train.int8_engine import calibration_images
 
 
@@ -80,12 +80,21 @@ def quantize_model(context: RunContext, model: Model, quantizer: Quantizer, fold
     name, otherwise = model.card.architecture, "export without --int8"
     files = quantize_network(model.classifier, images, quantizer, folder, name=name, otherwise=otherwise)
     result = fit_quantized(context, model, files)
-    before = evaluate_list(context, "validate", model.score)
-    after = evaluate_list(context, "validate", result.score, result.reference)
+    before = evaluate_list(context, "validate", model.score, _calibration_of(model))
+    after = evaluate_list(context, "validate", result.score, _calibration_of(result))
     if before is None or after is None:
         raise DataError("none of its validation pictures can be read")
     result.accuracy = compare_accuracy(before, after, len(images), has_solved_head(context, model))
-    found = {"validate": after, "test": evaluate_list(context, "test", result.score)}
+    found = {
+        "validate": after,
+        "test": evaluate_list(context, "test", result.score, _calibration_of(result)),
+    }
     metrics = {name: figures.as_dict() for name, figures in found.items() if figures is not None}
     result.card = result.card.model_copy(update={"metrics": metrics})
     return result
+
+
+def _calibration_of(model: Model) -> FittedCalibration:
+    thresholds = model.card.thresholds
+    reference = model.reference if isinstance(model, QuantizedModel) else None
+    return FittedCalibration(reference=reference, thresholds=thresholds or None)

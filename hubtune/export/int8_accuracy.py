@@ -9,6 +9,7 @@ import numpy as np
 from hubtune.errors import CheckFailedError, DataError
 from hubtune.evaluation.comparison import compare
 from hubtune.evaluation.evaluation import Evaluation
+from hubtune.evaluation.label_evaluation import LabelEvaluation
 
 MOST_LOST = 0.005
 """A loss of accuracy above this, beyond its standard error, refuses an export in int8."""
@@ -62,7 +63,10 @@ class Int8Accuracy:
 
 
 def compare_accuracy(
-    float32: Evaluation, int8: Evaluation, calibration_images: int, head_solved: bool
+    float32: Evaluation | LabelEvaluation,
+    int8: Evaluation | LabelEvaluation,
+    calibration_images: int,
+    head_solved: bool,
 ) -> Int8Accuracy:
     """Compare the answers of a model in float32 and in int8 for the same images.
 
@@ -75,6 +79,7 @@ def compare_accuracy(
     disagreeing = (pair.only_first + pair.only_second) / pair.count
     readable = float32.answers.readable & int8.answers.readable
     same = float32.answers.predicted[readable] == int8.answers.predicted[readable]
+    same = same.reshape(len(same), -1).all(axis=1)  # of a multi-label model, all labels
     return Int8Accuracy(
         calibration_images=calibration_images,
         head_solved=head_solved,

@@ -42,7 +42,8 @@ def training_context(run: Path, model: Model) -> Iterator[RunContext]:
     examples = {name: dataset.examples(name) for name in LIST_NAMES}
     if dataset.label_list != model.labels:
         raise ModelError(f"The lists of {run} have other classes than its model: fine-tune it again")
-    data = RunData(dataset.label_list, examples, read_groups(dataset.base_path))
+    groups = read_groups(dataset.lists_folder)
+    data = RunData(dataset.class_names, examples, groups, label_sets=dataset.label_sets)
     module = Module(recipe.module.name, None, trust_code=recipe.module.trust_code)
     with TemporaryDirectory(prefix="hubtune-") as temporary, open_run(Path(temporary) / "run") as folder:
         bad = BadImages(folder, examples, config)
@@ -77,6 +78,7 @@ def fit_quantized(context: RunContext, model: Model, files: QuantizedFiles) -> Q
     if has_solved_head(context, model):
         solution = HeadSolver(context, backbone, classifier.blocks).solve_for(card.views)
         classifier.set_head(solution.weight, solution.bias)
+        card = card.model_copy(update={"thresholds": list(solution.thresholds or [])})
     quantized = QuantizedModel(classifier, card, None, files, backbone)
     # A temperature that is set is not fitted again.
     trained = TrainedModel(
@@ -85,7 +87,7 @@ def fit_quantized(context: RunContext, model: Model, files: QuantizedFiles) -> Q
         quantized.score,
         card.step,
         {},
-        calibration=FittedCalibration(card.temperature or 1.0),
+        calibration=FittedCalibration(card.temperature or 1.0, thresholds=card.thresholds or None),
     )
     found = calibrate(context, trained).calibration
     if found.reference is None:

@@ -50,6 +50,7 @@ class ExportNetwork(nn.Layer):
         self._mirrors = [view.mirror for view in views]
         self._normalised = normalised
         self._network, self._classes = network, len(model.labels)
+        self._multi_label = model.card.multi_label
         for name, values in zip(("scale", "shift"), self.view.scale_and_shift, strict=True):
             self.register_buffer(name, paddle.to_tensor(values.reshape([-1, 1, 1])))
         self.outputs = [SCORES]
@@ -107,7 +108,8 @@ class ExportNetwork(nn.Layer):
         """Return the outputs from the logits and unit features of all views, ``[views * N, …]``."""
         width = self._classes + self._network.width
         mean = paddle.reshape(rows, [len(self._mirrors), -1, width]).mean(axis=0)
-        scores = nn.functional.softmax(mean[:, : self._classes], axis=1)
+        logits = mean[:, : self._classes]
+        scores = nn.functional.sigmoid(logits) if self._multi_label else nn.functional.softmax(logits, axis=1)
         if SIMILARITY not in self.outputs:
             return (scores,)
         # Those of one view are of unit length, their mean is not.

@@ -13,8 +13,8 @@ from hubtune.export.onnx_resize import can_resize, with_resize
 from hubtune.export.quantized_model import QuantizedModel
 from hubtune.export.readme import Facts
 from hubtune.export.scripts import SCRIPT_FILES, Runtime, write_scripts
+from hubtune.hub.model_card import ModelCard
 from hubtune.inference.model import Model
-from hubtune.inference.model_card import ModelCard
 
 RESIZING_FILE = "model_with_resize.onnx"
 

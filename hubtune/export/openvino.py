@@ -6,8 +6,8 @@ from hubtune.export.network import ExportNetwork
 from hubtune.export.quantized_model import QuantizedModel
 from hubtune.export.readme import Facts
 from hubtune.export.scripts import SCRIPT_FILES, Runtime, write_scripts
+from hubtune.hub.model_card import ModelCard
 from hubtune.inference.model import Model
-from hubtune.inference.model_card import ModelCard
 from hubtune.inference.network_parts import NetworkPart
 from hubtune.inference.openvino_quantizer import read_openvino, save_openvino
 

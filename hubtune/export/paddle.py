@@ -13,12 +13,13 @@ from PIL import Image
 from hubtune.data.images.decode import decode
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
+from hubtune.evaluation.thresholds import DEFAULT_THRESHOLD
 from hubtune.export.network import ExportNetwork
 from hubtune.export.parity import TOLERANCE
 from hubtune.export.readme import Facts
 from hubtune.export.scripts import PREDICT_FILE, SCRIPT_FILES, Runtime, write_scripts
+from hubtune.hub.model_card import ModelCard
 from hubtune.inference.model import Model
-from hubtune.inference.model_card import ModelCard
 from hubtune.inference.program import save_layer
 from hubtune.log import logger
 from hubtune.models.catalog import lookup
@@ -35,10 +36,14 @@ _NAMES = frozenset(
     MobileNetV3_small_x1_25 ResNet18 ResNet34 ResNet50 ResNet101 ResNet152 ResNet18_vd ResNet34_vd ResNet50_vd
     ResNet101_vd ResNet152_vd ResNet200_vd SwinTransformer_tiny_patch4_window7_224""".split()
 )
-_OTHER = "ResNet50"
+_OTHER, _MULTI_LABEL = "ResNet50", "ResNet50_ML"
 _ONEDNN_NOTE = (
     "With oneDNN, Paddle Inference fails on this network or computes wrong values: `predict.py` switches it "
     'off. In PaddleX, add `engine_config={"run_mode": "paddle"}` to the arguments below.'
+)
+_MULTI_LABEL_NOTE = (
+    "PaddleX takes one threshold for all labels, 0.5, and does not crop pictures for multi-label models: its "
+    "labels may differ from those of `predict.py`, which has a threshold for each."
 )
 _LIKELIEST = 5
 
@@ -64,7 +69,7 @@ _RUNTIME = Runtime(
 
 def paddle_facts(card: ModelCard, folder: Path) -> Facts:
     """Return what the README says of the folder."""
-    name = paddlex_name(card.architecture)
+    name = _name_in_paddlex(card)
     with_onednn = _WITHOUT_ONEDNN not in (folder / PREDICT_FILE).read_text(encoding="utf-8")
     return Facts(
         files={
@@ -86,6 +91,7 @@ model = create_model(model_name="{name}", model_dir="FOLDER")
 for result in model.predict(["photo.jpg"]):
     result.print()
 ```""",
+            *([_MULTI_LABEL_NOTE] if card.multi_label else []),
             "PaddleX resizes pictures by itself, and drops the opacity of transparent ones, which hubtune "
             "and `predict.py` lay on white.",
         ),
@@ -130,12 +136,24 @@ def write_paddle(model: Model, folder: Path, name: str) -> None:
     if view.fit == "crop":
         steps.insert(1, {"CropImage": {"size": view.size}})
     description = {
-        "Global": {"model_name": paddlex_name(model.card.architecture)},
+        "Global": {"model_name": _name_in_paddlex(model.card)},
         "PreProcess": {"transform_ops": steps},
-        "PostProcess": {"Topk": {"topk": min(_LIKELIEST, len(model.labels)), "label_list": model.labels}},
+        "PostProcess": _post_process(model.card),
     }
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True)
     (folder / "inference.yml").write_text(text, encoding="utf-8")
+
+
+def _post_process(card: ModelCard) -> dict[str, Any]:
+    """Return what PaddleX does with the scores."""
+    if not card.multi_label:
+        return {"Topk": {"topk": min(_LIKELIEST, len(card.labels)), "label_list": card.labels}}
+    # One for all: with a list, PaddleX 3 takes the threshold of label i for picture i.
+    return {"MultiLabelThreshOutput": {"threshold": DEFAULT_THRESHOLD, "label_list": card.labels}}
+
+
+def _name_in_paddlex(card: ModelCard) -> str:
+    return _MULTI_LABEL if card.multi_label else paddlex_name(card.architecture)
 
 
 def _agrees_with_onednn(network: ExportNetwork, folder: Path) -> bool:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from hubtune.errors import UsageError
+from hubtune.errors import ModelError, UsageError
 from hubtune.export.readme import Facts
 from hubtune.export.scripts import PREDICT_FILE
+from hubtune.hub.model_card import ModelCard
 from hubtune.inference.model import Model
-from hubtune.inference.model_card import ModelCard
 from hubtune.inference.program import Subnetwork, save_program
 
 # Source files of hubtune that are copied into the folder → their names there. They import only each other.
@@ -71,6 +71,15 @@ def paddlehub_facts(card: ModelCard, folder: Path) -> Facts:
             "`hub run NAME` is for another folder: beside the module's own, PaddleHub takes that for it.",
         ),
     )
+
+
+def check_paddlehub(model: Model) -> None:
+    """Raise ``ModelError`` if PaddleHub's classifiers cannot answer as the model does."""
+    if model.card.multi_label:
+        raise ModelError(
+            "PaddleHub's classifiers give one class a picture, and this model several labels: use --format "
+            "onnx, openvino or paddle"
+        )
 
 
 def check_name(folder: Path, name: str) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.errors import CheckFailedError, MachineError
 from hubtune.export import parity_process
+from hubtune.hub.model_card import ModelCard
 from hubtune.inference.model import Model
 from hubtune.inference.prediction import Prediction
 from hubtune.text import plural
@@ -149,9 +150,9 @@ def compare_export(
         path: _Answer.of_row(row, model.labels) for path, row in rows.items() if row.get("error") is None
     }
     return Parity(
-        pixels=_of_batches(batches, outputs, read, model.labels),
-        files=_measure(of_files, read, model.labels),
-        resized=_of_batches(others, other_outputs, read, model.labels),
+        pixels=_of_batches(batches, outputs, read, model.card),
+        files=_measure(of_files, read, model.card),
+        resized=_of_batches(others, other_outputs, read, model.card),
         other_pixels=[
             path.name
             for path, pixels in expected.items()
@@ -216,7 +217,7 @@ def _of_batches(
     batches: Sequence[tuple[list[Path], np.ndarray]],
     outputs: Sequence[Mapping[str, np.ndarray]],
     read: Mapping[Path, Prediction],
-    labels: Sequence[str],
+    card: ModelCard,
 ) -> Difference | None:
     if not batches or not any(outputs):
         return None
@@ -225,11 +226,20 @@ def _of_batches(
         for index, path in enumerate(paths):
             similarity = float(values["similarity"][index]) if "similarity" in values else None
             answers[path] = _Answer(values["scores"][index].astype(np.float64), similarity)
-    return _measure(answers, read, labels)
+    return _measure(answers, read, card)
+
+
+def _gives_other_labels(answer: _Answer, prediction: Prediction, card: ModelCard) -> bool:
+    if prediction.labels is None:
+        return card.labels[int(answer.scores.argmax())] != prediction.label
+    given = answer.scores >= np.array(card.thresholds)
+    return {label for label, has in zip(card.labels, given, strict=True) if has} != prediction.labels.keys()
 
 
 def _measure(
-    answers: Mapping[Path, _Answer], read: Mapping[Path, Prediction], labels: Sequence[str]
+    answers: Mapping[Path, _Answer],
+    read: Mapping[Path, Prediction],
+    card: ModelCard,
 ) -> Difference:
     """Compare answers with predictions; only images that have both count."""
     both = [path for path in answers if path in read]
@@ -237,9 +247,9 @@ def _measure(
     scores, similarities = {}, [0.0]
     for path in both:
         answer, prediction = answers[path], read[path]
-        expected = np.array([prediction.scores[label] for label in labels])
+        expected = np.array([prediction.scores[label] for label in card.labels])
         scores[path] = float(np.abs(answer.scores - expected).max())
-        changed[path] = labels[int(answer.scores.argmax())] != prediction.label or (
+        changed[path] = _gives_other_labels(answer, prediction, card) or (
             answer.known is not None and answer.known != prediction.known
         )
         if answer.similarity is not None and prediction.similarity is not None:

@@ -10,9 +10,9 @@ import paddle
 from hubtune.data.images.decode import Content
 from hubtune.export.int8_accuracy import Int8Accuracy
 from hubtune.export.network_parts import NetworkParts
+from hubtune.hub.model_card import ModelCard
 from hubtune.inference.engine_interface import Engine
 from hubtune.inference.model import Model
-from hubtune.inference.model_card import ModelCard
 from hubtune.inference.openvino_program import PendingRows
 from hubtune.inference.predict import ImageScores, scores_of_outputs
 from hubtune.inference.quantized_backbone import QuantizedBackbone
@@ -61,7 +61,7 @@ class QuantizedModel(Model):
             output if output.rows is None else replace(output, rows=_answer(self.classifier, output.rows))
             for output in outputs
         )
-        return scores_of_outputs(answered, len(self.labels))
+        return scores_of_outputs(answered, self.answers)
 
     def write_network(self, file: Path) -> None:
         """Write the whole network, from pixels to answers, as a file of the format."""

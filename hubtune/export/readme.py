@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from hubtune.export.benchmark import BenchRow
 from hubtune.export.int8 import Int8Report
 from hubtune.export.parity import RESIZED_TOLERANCE, TOLERANCE, Parity
-from hubtune.inference.model_card import ModelCard
+from hubtune.hub.model_card import ModelCard
 
 README_FILE = "README.md"
 _LISTS = {"test": "test", "validate": "validation"}

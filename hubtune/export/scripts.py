@@ -69,6 +69,7 @@ def write_scripts(folder: Path, model: Model, network: ExportNetwork, runtime: R
         "views": [each.description for each in card.views],
         "temperature": card.temperature,
         "similarity_threshold": card.similarity_threshold,
+        **({"thresholds": dict(zip(card.labels, card.thresholds, strict=True))} if card.multi_label else {}),
     }
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
@@ -76,6 +77,7 @@ def write_scripts(folder: Path, model: Model, network: ExportNetwork, runtime: R
         "view": view,
         "runtime": runtime,
         "has_similarity": SIMILARITY in network.outputs,
+        "multi_label": card.multi_label,
         "imports": sorted(["import numpy as np", f"import {runtime.imported}"]),
         "crops": view.fit in ("crop", "stretch_crop"),
         "least": view.least_side,

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import DataError, ModelError
 from hubtune.hub.file_names import CODE_FILE
-from hubtune.inference.model import Model, load_model
+from hubtune.inference.load_model import load_model
+from hubtune.inference.model import Model
 from hubtune.inference.program import Subnetwork, save_program
 from hubtune.log import logger
 from hubtune.recipe.load import load_recipe

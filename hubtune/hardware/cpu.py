@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from hubtune.errors import MachineError
+from hubtune.hardware.cpu_quota import cpu_quota
 from hubtune.log import logger
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.cache_folder import cache_root
@@ -41,6 +42,7 @@ _SAME = 1e-3  # relative; code paths round the last digits differently
 
 _CPUINFO = Path("/proc/cpuinfo")
 _LIBRARIES = {"linux": ("libiomp5.so", "libmklml_intel.so"), "win32": ("libiomp5md.dll", "mklml.dll")}
+_is_adopted = False
 _PROBE_SECONDS = 60.0  # of a fraction of a second's work, on a machine with much other load
 
 
@@ -104,9 +106,33 @@ def prepare() -> Preparation:
     return prepared
 
 
+def adopt_mkl_type(mkl_type: str | None) -> None:
+    """Use the path that another process of the job has chosen, before the first matrix product.
+
+    Paths round differently. One that this processor does not support would end the process.
+    """
+    global _is_adopted
+    if mkl_type is not None and mkl_type not in processor().types:
+        logger.warning(
+            "%s=%s of rank 0 is not for this processor (%s): the result may differ in the last digits",
+            *(MKL_TYPE, mkl_type, processor().identity),
+        )
+        return
+    _is_adopted = True
+    os.environ.pop(MKL_TYPE, None)
+    if mkl_type is not None:
+        os.environ[MKL_TYPE] = mkl_type
+
+
 def cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of processor cores that this process may use, by its affinity and its quota.
+
+    A quota counts in whole cores, rounded down: threads that share the time of less than a core wait for
+    one another.
+    """
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return count if quota is None else max(1, min(count, int(quota)))
 
 
 @functools.cache
@@ -193,6 +219,8 @@ def _mkl_type() -> tuple[str | None, str]:
     own = next((name for name in _MKL_VARIABLES if _own(name)), None)
     if own is not None:
         return None, f"{own} is set already"
+    if _is_adopted:
+        return None, "left as it is on rank 0"
     current = processor()
     if current.vendor in ("", "GenuineIntel") or not current.types:
         return None, f"left as it is on this processor ({current.identity})"

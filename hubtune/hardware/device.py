@@ -7,17 +7,27 @@ from importlib.util import find_spec
 
 from hubtune.errors import MachineError, UsageError
 from hubtune.hardware.cpu import prepare
+from hubtune.ranks import ALONE, Rank
 
 
-def select_device(wanted: str) -> str:
+def select_device(wanted: str, rank: Rank = ALONE) -> str:
     """Make Paddle use a device, and return its name; ``auto`` is a GPU if there is one.
+
+    Each of several processes on a machine takes a GPU of its own: the next of those that are named, as in
+    ``gpu:0,1``, or of all.
 
     Raises:
         UsageError: the name is none of these.
         MachineError: there is no such device.
     """
-    if not re.fullmatch(r"auto|cpu|gpu(:\d{1,4})?", wanted):
-        raise UsageError(f"There is no device {wanted!r}: it may be auto, cpu, gpu or gpu:<number>")
+    if not re.fullmatch(r"auto|cpu|gpu(:\d{1,4}(,\d{1,4})*)?", wanted):
+        raise UsageError(f"There is no device {wanted!r}: it may be auto, cpu, gpu, gpu:<number> or gpu:0,1")
+    numbers = [int(number) for number in wanted.partition(":")[2].split(",") if number]
+    if len(numbers) > 1 and (rank.size == 1 or rank.local >= len(numbers)):
+        raise UsageError(
+            f"{wanted} names {len(numbers)} GPUs, for as many processes: hubtune finetune starts them; a "
+            "script of your own is started by torchrun or python -m paddle.distributed.launch"
+        )
     prepare()
     if wanted in ("auto", "cpu") and not _needs_paddle():
         return "cpu"
@@ -32,7 +42,8 @@ def select_device(wanted: str) -> str:
                 "A GPU was asked for, but this is Paddle's CPU build: use --device cpu, or install "
                 "paddlepaddle-gpu as the README shows"
             )
-        number = int(wanted.partition(":")[2] or 0)
+        own = numbers if numbers else range(rank.local_size)
+        number = own[rank.local] if len(own) > 1 else own[0]
         if number >= gpus:
             raise MachineError(f"There is no {wanted}: Paddle sees {gpus} GPUs. Use --device cpu, or another")
         wanted = f"gpu:{number}"

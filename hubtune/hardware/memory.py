@@ -30,14 +30,33 @@ def free_memory(*, swap: bool = False) -> int | None:
     return max(0, min(free)) if free else None
 
 
-def _of_machine(swap: bool) -> Iterator[int]:
+def memory_limit() -> int | None:
+    """Return the bytes that the process's control groups (containers) may take; ``None`` without a limit."""
+    machine = machine_memory().get("MemTotal")
+    limits = [most for most, _ in _groups() if machine is None or most < machine]
+    return min(limits, default=None)
+
+
+def machine_memory() -> dict[str, int]:
+    """Return what the system says about its memory in bytes, such as ``MemTotal`` and ``SwapTotal``."""
     with suppress(OSError, LookupError, ValueError):
         lines = _MEMINFO.read_text("ascii").splitlines()
-        entries = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+        return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+    return {}
+
+
+def _of_machine(swap: bool) -> Iterator[int]:
+    with suppress(LookupError):
+        entries = machine_memory()
         yield entries["MemAvailable"] + (entries.get("SwapFree", 0) if swap else 0)
 
 
 def _of_groups() -> Iterator[int]:
+    return (free for _, free in _groups())
+
+
+def _groups() -> Iterator[tuple[int, int]]:
+    """Yield the limit of each control group, and what is free below it."""
     with suppress(OSError, ValueError):
         for line in _OWN_GROUPS.read_text("utf-8", "surrogateescape").splitlines():
             _, controllers, path = line.split(":", 2)
@@ -54,7 +73,7 @@ def _of_groups() -> Iterator[int]:
                         most, taken = (int((folder / name).read_text("ascii")) for name in (limit, used))
                         lines = (folder / "memory.stat").read_text("ascii").splitlines()
                         entries = dict(line.split() for line in lines)
-                        yield most - taken + sum(int(entries.get(name, 0)) for name in files)
+                        yield most, most - taken + sum(int(entries.get(name, 0)) for name in files)
 
 
 def _of_process() -> Iterator[int]:

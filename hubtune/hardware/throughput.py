@@ -65,12 +65,15 @@ def set_threads(count: int) -> None:
     _chosen = count
 
 
-def training_threads() -> int:
+def training_threads(*, sharded: bool = False) -> int:
     """Return the number of threads to train with: the user's, or on a CPU one for each core, at most 8.
 
-    It does not depend on the machine's load: sums by another number of threads differ in the last digits.
+    It does not depend on the machine's load: sums by another number of threads differ in the last digits. For
+    the same reason it is one if a batch is ``sharded``, so that any number of processes gives the same bits.
     """
-    return thread_count() if _has_fixed_threads() else min(cpu.cores(), _MOST_THREADS)
+    if _has_fixed_threads():
+        return thread_count()
+    return 1 if sharded else min(cpu.cores(), _MOST_THREADS)
 
 
 def measure_step(

@@ -9,5 +9,8 @@ MODEL_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
 """Weights of a model."""
 
+BEST_MODEL = "best_model"
+"""Folder of a run's model."""
+
 CODE_FILE = "module.py"
 """A user's own code, which defines the network of a module or a model."""

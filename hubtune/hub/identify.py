@@ -1,12 +1,15 @@
 """Identifies the architecture that a weights file was made for."""
 
+import re
 from pathlib import Path
 
 from hubtune.errors import ModelError
+from hubtune.hub.own_names import own_tensors
 from hubtune.models.backbone import Backbone, Tensors, head_keys
 from hubtune.models.catalog import BACKBONES, BY_NAME
 
 _STATISTICS = ("_mean", "_variance")  # BatchNorm's, which are not trained
+_ENDINGS = re.compile(r"(_pretrained)?(\.(pdparams|safetensors|tar|gz|tgz))*$")
 _PROBE = 2  # a number of classes that no other side of a head's tensors has
 
 
@@ -23,7 +26,7 @@ def identify_backbone(file: Path, tensors: Tensors) -> tuple[Backbone, int]:
         for backbone in BACKBONES.values()
         if (num_classes := num_classes_of(backbone, tensors)) is not None
     ]
-    named = BY_NAME.get(file.stem.removesuffix("_pretrained"))
+    named = BY_NAME.get(_ENDINGS.sub("", file.name))
     if named is not None:
         fitting = [match for match in fitting if match[0] is named.backbone] or fitting
     if len(fitting) == 1:
@@ -45,10 +48,12 @@ def num_classes_of(backbone: Backbone, tensors: Tensors) -> int | None:
 
     0 if only the head's tensors are missing; ``None`` if they belong to another network.
     """
-    own = tensors if backbone.translate is None else backbone.translate(tensors)
+    counted = tensors if backbone.translate is None else backbone.translate(tensors)
     # Integer buffers, such as Swin's indices, are not trained either.
     trained = sum(
-        array.size for key, array in own.items() if array.dtype.kind == "f" and not key.endswith(_STATISTICS)
+        array.size
+        for key, array in counted.items()
+        if array.dtype.kind == "f" and not key.endswith(_STATISTICS)
     )
     # The record counts parameters with 1000 classes, each of which has a weight per feature and a bias; some
     # networks have several such layers. The network is only built if a number of classes can explain the
@@ -56,6 +61,7 @@ def num_classes_of(backbone: Backbone, tensors: Tensors) -> int | None:
     if (trained - backbone.parameters) % (backbone.width + 1):
         return None
     network = backbone.build(num_classes=_PROBE)
+    own = own_tensors(backbone, network, counted)
     shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     head = head_keys(network, backbone.stages(network))
     num_classes = 0

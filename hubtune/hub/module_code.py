@@ -6,6 +6,7 @@ loaded through PaddleHub itself.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ import paddle
 from hubtune.errors import ModelError
 from hubtune.hub.file_names import CODE_FILE
 from hubtune.hub.paddlehub_module import paddlehub_backbone
-from hubtune.hub.user_code import explain_errors, run_code
+from hubtune.hub.user_code import UserCode, explain_errors, read_code, run_code
 from hubtune.models.backbone import Backbone, PublishedWeights, features, head_keys, stage_keys
-from hubtune.storage.regular_file import read_regular
+from hubtune.storage.checked_folder import MANIFEST, open_checked
+from hubtune.storage.regular_file import read_json
 
 _RECORD = "BACKBONE"
+# Also where another file of the folder defines it.
+_DEFINES_RECORD = rb"^(%b\b|from\s.*\bimport\b.*\b%b\b)" % (_RECORD.encode(), _RECORD.encode())
 # Types of the record's fields, except callables, which fail by themselves when they are called.
 _FIELDS: dict[str, Any] = {
     "name": str,
@@ -36,29 +40,42 @@ _FIELDS: dict[str, Any] = {
 _TOLERANCE = 1e-4  # between the network and its stages run in turn, as a share of the largest logit
 
 
-def load_backbone(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
-    """Run the ``module.py`` of a module's or model's folder, if ``trust_code`` says that the user allows it.
+def load_backbone(folder: Path, *, trust_code: bool) -> tuple[Backbone, UserCode]:
+    """Run the ``module.py`` of a module's folder, if ``trust_code`` says that the user allows it.
 
-    Returns the architecture that the code defines, checked on two images, and the code.
+    It may import other files of its folder. Returns the architecture that the code defines, checked on two
+    images, and the code.
 
     Raises:
         ModelError: the code may not run, cannot be read or fails, or its record contradicts its network.
         MachineError: it is a PaddleHub module, and PaddleHub is not installed.
     """
+    return _load(folder, None, trust_code)
+
+
+def load_recorded_backbone(folder: Path, *, trust_code: bool) -> tuple[Backbone, UserCode]:
+    """Run the code of a model's folder as :func:`load_backbone`; only files that were written with it run.
+
+    Raises:
+        ModelError: as :func:`load_backbone`, or the folder is damaged.
+    """
+    complete = open_checked(folder, CODE_FILE)
+    return _load(complete, read_json(complete / MANIFEST), trust_code)
+
+
+def _load(folder: Path, names: Collection[str] | None, trust_code: bool) -> tuple[Backbone, UserCode]:
     file = folder / CODE_FILE
     if not trust_code:
         raise ModelError(
             f"{folder} has code of its own ({CODE_FILE}), which could do anything on this machine, and was "
             "not run. Read it, and if you trust it, add --trust-code (in Python, trust_code=True)"
         )
-    try:
-        code = read_regular(file)
-    except OSError as error:
-        raise ModelError(f"{file} cannot be read: {error.strerror}") from error
-    if re.search(rb"^%b\b" % _RECORD.encode(), code, re.MULTILINE):
+    code = read_code(file, names)
+    text = code.files[CODE_FILE]
+    if re.search(_DEFINES_RECORD, text, re.MULTILINE):
         backbone = _hubtune_backbone(file, code)
-    elif is_paddlehub_code(code):
-        backbone = paddlehub_backbone(file, code)
+    elif is_paddlehub_code(text):
+        backbone = paddlehub_backbone(code)
     else:
         raise ModelError(
             f"{file} defines no {_RECORD}: write `{_RECORD} = Backbone(...)`, as `hubtune hub new DIR` does"
@@ -72,9 +89,9 @@ def is_paddlehub_code(code: bytes) -> bool:
     return b"moduleinfo" in code
 
 
-def _hubtune_backbone(file: Path, code: bytes) -> Backbone:
+def _hubtune_backbone(file: Path, code: UserCode) -> Backbone:
     with explain_errors(file):
-        record = getattr(run_code(file, code), _RECORD, None)
+        record = getattr(run_code(code), _RECORD, None)
     if not isinstance(record, Backbone):
         raise ModelError(
             f"{_RECORD} in {file} is {type(record).__name__}, not a hubtune.models.backbone.Backbone"

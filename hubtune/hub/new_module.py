@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hubtune.errors import MachineError, UsageError
 from hubtune.hub.file_names import CODE_FILE, MODULE_FILE
+from hubtune.storage.new_folder import is_occupied
 from hubtune.text import escaped
 
 _NAME = "mynet"
@@ -21,7 +22,7 @@ def write_skeleton(folder: Path) -> None:
     name = folder.absolute().name
     if not name or not name.isprintable():
         raise UsageError(f"'{escaped(str(folder))}' is no name for a module: use letters, digits, - and _")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_occupied(folder):
         raise UsageError(f"{folder} exists already: name a new folder")
     source = resources.files("hubtune.hub") / "modules" / _NAME
     try:

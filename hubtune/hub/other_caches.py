@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hubtune.hub.weights_cache import cache_path, checksum_record
+from hubtune.hub.weights_cache import cache_path
+from hubtune.storage.published_file import checksum_record
 
 
 def files_of_paddle(url: str) -> Iterator[Path]:

@@ -23,37 +23,37 @@ from paddle.utils import unique_name
 from hubtune.data.label_names import distinct_names
 from hubtune.data.list_files import LABEL_LIST
 from hubtune.errors import MachineError, ModelError
-from hubtune.hub.user_code import describe_exception, explain_errors, run_code
+from hubtune.extras import install_extra
+from hubtune.hub.user_code import UserCode, describe_exception, explain_errors, run_code
 from hubtune.models.backbone import Backbone, Stage
 from hubtune.storage.regular_file import read_regular
 
-_INSTALL = 'pip install "hubtune[paddlehub]"'
-
 _ADVICE = (
-    "it must be one file that runs with today's Paddle. Where hubtune has the architecture itself "
-    "(`hubtune hub list`), name that, with the module's weights file"
+    "it must run with today's Paddle, and import no files but those of its folder. Where hubtune has the "
+    "architecture itself (`hubtune hub list`), name that, with the module's weights file"
 )
 
 # PaddleHub resizes with OpenCV: its filter names → ours.
 _INTERPOLATION = {"LINEAR": "bilinear", "CUBIC": "bicubic", "LANCZOS4": "lanczos"}
 
 
-def paddlehub_backbone(file: Path, code: bytes) -> Backbone:
+def paddlehub_backbone(code: UserCode) -> Backbone:
     """Run the ``module.py`` of a PaddleHub module and return its architecture.
 
-    Call this only if the user has allowed the code to run. The code must be in this one file, of which a
-    fine-tuned model keeps a copy. The first call in a process imports PaddleHub, which takes seconds and
-    makes folders in the home directory. The stages are ``stem``, everything before the last linear layer,
-    and ``head``, that layer; its input is the feature vector.
+    Call this only if the user has allowed the code to run; a fine-tuned model keeps a copy of it. The first
+    call in a process imports PaddleHub, which takes seconds and makes folders in the home directory. The
+    stages are ``stem``, everything before the last linear layer, and ``head``, that layer; its input is the
+    feature vector.
 
     Raises:
         ModelError: the code does not run with today's Paddle, or is not an image classifier's.
         MachineError: PaddleHub is not installed, or cannot be imported.
     """
+    file = code.start
     with _silenced():
         _import_paddlehub()
         with explain_errors(file, _ADVICE):
-            kind = _class_in(file, code)
+            kind = _class_in(code)
             network = _build(kind, num_classes=1)
             inputs = _inputs_of(network, file)
     head = _last_linear(network)
@@ -123,27 +123,27 @@ def _import_paddlehub() -> None:
         )
         if isinstance(error, ModuleNotFoundError) and error.name == "paddlehub":
             reason = "This is a PaddleHub module, and PaddleHub is not installed:"
-        raise MachineError(f"{reason} {_INSTALL}") from error
+        raise MachineError(f"{reason} {install_extra('paddlehub')}") from error
 
 
-def _class_in(file: Path, code: bytes) -> Any:
+def _class_in(code: UserCode) -> Any:
     # PaddleHub's own loader imports by the folder's name: it confuses two folders of one name, and fails
     # for a name with a dot.
-    module = run_code(file, code)
+    module = run_code(code)
     marked: list[Any] = [
         kind for kind in vars(module).values() if inspect.isclass(kind) and hasattr(kind, "_hook_by_hub")
     ]
     image_classifier = importlib.import_module("paddlehub.module.cv_module").ImageClassifierModule
     for kind in marked:
         if issubclass(kind, image_classifier) and issubclass(kind, nn.Layer):
-            kind.directory = str(file.parent.resolve())
+            kind.directory = str(code.start.parent.resolve())
             return kind
     found = (
         f"{marked[0].__name__} in it is another kind of module" if marked else "it has no @moduleinfo class"
     )
     raise ModelError(
-        f"{file} is not an image classifier that can be fine-tuned ({found}): name the folder of one whose "
-        "class derives nn.Layer and ImageClassifierModule"
+        f"{code.start} is not an image classifier that can be fine-tuned ({found}): name the folder of one "
+        "whose class derives nn.Layer and ImageClassifierModule"
     )
 
 

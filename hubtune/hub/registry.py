@@ -13,14 +13,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from hubtune.data.images.preprocessing import WHOLE_STEP, Preprocessing
 from hubtune.data.label_names import check_class_names
 from hubtune.errors import HubtuneError, ModelError, UsageError, suggest
-from hubtune.hub.file_names import CODE_FILE, MODEL_FILE, MODULE_FILE
-from hubtune.hub.identify import identify_backbone
+from hubtune.hub.file_names import CODE_FILE, MODULE_FILE
+from hubtune.hub.identify import identify_backbone, num_classes_of
+from hubtune.hub.module_archive import unpack_module
 from hubtune.hub.module_code import is_paddlehub_code, load_backbone
 from hubtune.hub.paddlehub_module import paddlehub_labels, paddlehub_weights
+from hubtune.hub.starting_model import StartingModel, find_model, read_starting_model
+from hubtune.hub.user_code import UserCode
 from hubtune.models.backbone import IMAGENET_CLASSES, Backbone
 from hubtune.models.catalog import BY_NAME, Pretrained, lookup, nearest_name, with_own_weights
 from hubtune.recipe.schema import ImageSettings
 from hubtune.storage.atomic import sha256_of
+from hubtune.storage.fluid.weights import has_parameters, hub_module_name, is_fluid
 from hubtune.storage.regular_file import read_regular
 from hubtune.storage.safe_load import read_weights
 from hubtune.storage.yaml_reader import read_yaml
@@ -69,7 +73,8 @@ class ResolvedModule:
     labels: tuple[str, ...] = ()  # names of these classes, in order; empty if they are unknown
     # Returns the checked weights file that comes with the module, if any; a ModelError if it is damaged.
     own_weights: Callable[[], Path | None] = lambda: None
-    code: bytes | None = None  # the module.py that defines the architecture, if it is not hubtune's own
+    code: UserCode | None = None  # module.py and the files that it imports, if it is not hubtune's own
+    model: StartingModel | None = None  # the fine-tuned model that the module is
 
     def preprocessing_for(self, name: str, settings: ImageSettings) -> Preprocessing:
         return adapt_preprocessing(name, self.preprocessing, self.pretrained.backbone, settings)
@@ -79,7 +84,8 @@ def resolve_module(name: str, *, trust_code: bool = False) -> ResolvedModule:
     """Resolve a module's name; nothing is downloaded.
 
     The name is a hub name or alias, ``paddle.vision:<name>``, a module that comes with hubtune, or the path
-    of a module folder, whose code runs only with ``trust_code``, or of a weights file.
+    of a module folder or an archive of one, a model folder or a run, whose code runs only with
+    ``trust_code``, of a module of PaddleHub 1, or of weights.
 
     Raises:
         ModelError: the name is unknown, the module folder or weights file is damaged, or the folder has
@@ -96,7 +102,9 @@ def resolve_module(name: str, *, trust_code: bool = False) -> ResolvedModule:
     if name and path.is_file():
         if path.name in (MODULE_FILE, CODE_FILE):
             raise ModelError(f"{path} is a part of a module: name its folder, {path.parent}")
-        return _read_file(path)
+        if (folder := unpack_module(path)) is not None:
+            return _read_folder(folder, trust_code)
+        return _read_weights(path)
     # Some of PaddleHub's networks are available through Paddle itself.
     paddles = f"paddle.vision:{name.removesuffix('_imagenet')}"
     nearest = f" Did you mean {paddles!r}?" if paddles in BY_NAME else nearest_name(name, SHIPPED)
@@ -163,8 +171,20 @@ def adapt_preprocessing(
     return own.override(name, fit=settings.fit, size=settings.size, channels=settings.channels, bits=bits)
 
 
-def _read_file(file: Path) -> ResolvedModule:
-    backbone, num_classes = identify_backbone(file, read_weights(file))
+def _read_weights(file: Path) -> ResolvedModule:
+    """Find the architecture of a weights file, or of Paddle 1's parameters: by its module's name, if any."""
+    tensors = read_weights(file)
+    name = hub_module_name(file) if is_fluid(file) else None
+    if name is None:
+        backbone, num_classes = identify_backbone(file, tensors)
+    elif (pretrained := lookup(name)) is not None:
+        backbone = pretrained.backbone
+        num_classes = num_classes_of(backbone, tensors) or 0
+    else:
+        raise ModelError(
+            f"{file} has the weights of PaddleHub's module '{escaped(name)}', whose network hubtune does not "
+            f"have.{nearest_name(name)} `hubtune hub list` shows all"
+        )
     return ResolvedModule(
         with_own_weights(backbone),
         backbone_preprocessing(backbone),
@@ -177,12 +197,12 @@ def _read_file(file: Path) -> ResolvedModule:
 def _read_folder(folder: Path, trust_code: bool) -> ResolvedModule:
     file = folder / MODULE_FILE
     if not file.is_file():
-        if (folder / MODEL_FILE).is_file():
-            raise ModelError(
-                f"{folder} is a fine-tuned model, not a module: use it by `hubtune predict --model {folder}`"
-            )
+        if (model := find_model(folder)) is not None:
+            return _read_model(model, trust_code)
         if (folder / CODE_FILE).is_file() and is_paddlehub_code(read_regular(folder / CODE_FILE)):
             return _read_paddlehub(folder, trust_code)
+        if has_parameters(folder):
+            return _read_weights(folder)
         raise ModelError(
             f"{folder} is no module folder: it has no {MODULE_FILE} (`hubtune hub new` makes one)"
         )
@@ -224,6 +244,17 @@ def _read_folder(folder: Path, trust_code: bool) -> ResolvedModule:
         labels=tuple(description.classes),
         own_weights=partial(_checked_weights, folder, description.weights),
         code=code,
+    )
+
+
+def _read_model(folder: Path, trust_code: bool) -> ResolvedModule:
+    model = read_starting_model(folder, trust_code=trust_code)
+    return ResolvedModule(
+        with_own_weights(model.backbone),
+        model.preprocessing,
+        own_weights=lambda: model.weights_file,
+        code=model.code,
+        model=model,
     )
 
 

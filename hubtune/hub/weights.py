@@ -1,5 +1,6 @@
 """Finds a module's weights, and loads them into a network: all of them, or none and an error."""
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -9,17 +10,21 @@ from pathlib import Path
 import numpy as np
 import paddle
 from paddle import nn
+from safetensors.numpy import save_file
 
 from hubtune.errors import ModelError, suggest
 from hubtune.hub import weights_cache
 from hubtune.hub.identify import num_classes_of
 from hubtune.hub.other_caches import files_of_paddle, files_of_paddlehub, foreign_checksum_record
+from hubtune.hub.own_names import own_tensors
 from hubtune.hub.registry import SHIPPED
-from hubtune.hub.weights_cache import PASS_A_FILE, ExpectedFile, cache_path, checksum_record
+from hubtune.hub.weights_cache import PASS_A_FILE, cache_path
 from hubtune.log import logger
 from hubtune.models.backbone import IMAGENET_CLASSES, Tensors
 from hubtune.models.catalog import Pretrained, find
 from hubtune.storage.download import Progress
+from hubtune.storage.fluid.weights import is_fluid
+from hubtune.storage.published_file import ExpectedFile, cached_file_error, checksum_record
 from hubtune.storage.safe_load import read_weights
 from hubtune.text import escaped, plural
 
@@ -41,24 +46,20 @@ def find_published(name: str) -> Pretrained:
 
 
 def resolve_weights(weights: str | Path, pretrained: Pretrained, *, progress: Progress | None = None) -> Path:
-    """Return the file of a module's weights, ``"official"`` or a path.
+    """Return the file or folder of a module's weights, ``"official"`` or a path.
 
     Official weights come from hubtune's cache, else from the caches of PaddleClas, Paddle and PaddleHub on
     this machine, else from the network.
 
     Raises:
         ModelError: the backbone has no official weights, they differ from the published or recorded ones, or
-            the path is not a file.
+            there is nothing at the path.
         MachineError: the official weights cannot be fetched or kept.
     """
     if weights == "official":
         return _resolve_official(pretrained, progress)
     path = Path(expanduser(weights))  # noqa: PTH111  # Path's raises for unknown users
-    if path.is_dir():
-        raise ModelError(
-            f"The weights for {pretrained.name} are to come from {path}, which is a folder; name a file."
-        )
-    if not path.is_file():
+    if not path.exists():
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
         near = suggest(path.name, [file.name for file in beside if file.is_file()]) or " Check the path."
         raise ModelError(f"The weights file {path} for {pretrained.name} is not there.{near}")
@@ -83,24 +84,44 @@ def pull_weights(pretrained: Pretrained, *, progress: Progress | None = None) ->
 def import_weights(file: Path, pretrained: Pretrained) -> Path:
     """Copy a file into the cache as official weights, and return its path there.
 
+    Paddle 1's parameters, in a folder, an archive or a file, are converted.
+
     Raises:
         ModelError: the file is not the published one, or does not hold this architecture's weights.
         MachineError: the cache cannot be written.
     """
+    if not is_fluid(file):
+        return _import_copy(file, file, pretrained)
     url, expected = _official(pretrained)
-    reason = expected.checksum_error(file) or _content_error(pretrained, file)
+    if expected.has_checksum:
+        raise ModelError(
+            f"The checksum that is published for {pretrained.name} ({url}) is that of another form of "
+            f"{file}: {PASS_A_FILE}"
+        )
+    network = pretrained.backbone.build(num_classes=IMAGENET_CLASSES)
+    tensors = own_tensors(pretrained.backbone, network, read_weights(file))
+    with tempfile.TemporaryDirectory() as folder:
+        converted = Path(folder) / "converted.safetensors"
+        save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, converted)
+        return _import_copy(converted, file, pretrained)
+
+
+def _import_copy(copy: Path, file: Path, pretrained: Pretrained) -> Path:
+    """Copy a file, which may be converted from the one that a person gave, into the cache."""
+    url, expected = _official(pretrained)
+    reason = expected.checksum_error(copy) or _content_error(pretrained, copy)
     if reason is not None:
         raise ModelError(
             f"{file} cannot be the official weights of {pretrained.name} ({url}): it {reason}. "
             f"Where that is meant, {PASS_A_FILE}"
         )
-    reason = expected.with_record(checksum_record(cache_path(url))).checksum_error(file)
+    reason = expected.with_record(checksum_record(cache_path(url))).checksum_error(copy)
     if reason is not None:
         raise ModelError(
             f"{file} is not the file that {pretrained.name} was first used with: it {reason}. To accept it "
             f"all the same, forget the other one by `hubtune hub prune {pretrained.name}`"
         )
-    return weights_cache.add_to_cache(file, url)
+    return weights_cache.add_to_cache(copy, url)
 
 
 def find_local_weights(pretrained: Pretrained) -> Path | None:
@@ -115,13 +136,13 @@ def weights_error(pretrained: Pretrained, file: Path) -> str | None:
     own = cache_path(url)
     try:
         if file == own:
-            return weights_cache.cached_file_error(file, expected)
+            return cached_file_error(file, expected)
         if file not in files_of_paddle(url):
             # PaddleHub has its own form of the file, to which the published checksums do not apply.
             expected = replace(expected, sha256=None, md5=None)
         elif not expected.has_checksum:
             expected = expected.with_record(checksum_record(own))
-        return weights_cache.cached_file_error(file, expected, foreign_checksum_record(file))
+        return cached_file_error(file, expected, foreign_checksum_record(file))
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 

@@ -52,7 +52,7 @@ def expected_engine(wanted: str) -> str:
         return wanted
     if on_gpu():
         return "paddle-amp"
-    return "paddle" if find_spec("openvino") is None else "openvino"
+    return "openvino" if is_installed("openvino") else "paddle"
 
 
 def check_engine(wanted: str) -> None:
@@ -60,7 +60,7 @@ def check_engine(wanted: str) -> None:
     if wanted == INT8_ENGINE:
         _check_int8()
         return
-    if wanted.startswith("openvino") and find_spec("openvino") is None:
+    if wanted.startswith("openvino") and not is_installed("openvino"):
         raise MachineError(
             "The engine openvino is not installed: pip install openvino, or use --engine paddle"
         )
@@ -76,7 +76,7 @@ def check_engine(wanted: str) -> None:
 
 
 def _check_int8() -> None:
-    missing = [package for package in ("openvino", "nncf") if not _is_installed(package)]
+    missing = [package for package in ("openvino", "nncf") if not is_installed(package)]
     if missing:
         raise MachineError(
             f"The engine {INT8_ENGINE} needs {' and '.join(missing)}: pip install openvino nncf, or use "
@@ -88,11 +88,14 @@ def _check_int8() -> None:
         )
 
 
-def _is_installed(package: str) -> bool:
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported, by the name of its module."""
     try:
-        return find_spec(package) is not None
+        spec = find_spec(package)
     except ValueError:  # of a stand-in without a specification
         return False
+    # A folder that happens to have the name has no file of its own.
+    return spec is not None and spec.origin is not None
 
 
 def engine_versions() -> dict[str, str]:

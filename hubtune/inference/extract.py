@@ -12,6 +12,7 @@ import numpy as np
 from hubtune.data.images.decode import Content, ImageError, read_content
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.loader import Batch, load_batches
+from hubtune.data.shards.members import find_member
 from hubtune.hardware.memory import out_of_memory
 from hubtune.inference.engine_interface import Engine
 from hubtune.inference.feature_cache import Space
@@ -53,8 +54,12 @@ def run_images(
         if not spaces:
             in_memory = contents[index] if contents else None
             return _Prepared(preprocess_views(path, views, in_memory), [None] * len(views))
-        content = read_content(path)
-        digest = hashlib.sha256(content).digest()
+        content: bytes | None = None
+        if (member := find_member(path)) is None:
+            content = read_content(path)
+            digest = hashlib.sha256(content).digest()
+        else:  # what is in the cache is not read again: its shard may have to be fetched
+            digest = member.sha256
         # One query for a whole batch would save 0.02 ms an image, of 0.05: not worth a second pass over it.
         rows = [space.get(digest) for space in spaces]
         missing = [view for view, row in zip(views, rows, strict=True) if row is None]
@@ -63,7 +68,8 @@ def run_images(
     starts = range(0, len(paths), batch_size)
     batches = [range(start, min(start + batch_size, len(paths))) for start in starts]
     previous: Iterator[BackboneOutput] = iter(())
-    for batch in load_batches(paths, batches, prepare, workers=workers):
+    cached = _in_cache(paths, spaces)
+    for batch in load_batches(paths, batches, prepare, workers=workers, unread=cached):
         # The next batch begins before this one is waited for, so that the engine never idles in between.
         arrays = [array for prepared in batch.arrays for array in prepared.arrays]
         with _memory_for(arrays):
@@ -71,6 +77,18 @@ def run_images(
         yield from previous
         previous = _outputs(batch, pending, paths, spaces)
     yield from previous
+
+
+def _in_cache(paths: Sequence[Path], spaces: Sequence[Space]) -> list[int]:
+    """Return the indices of images in shards of a bucket of which the cache has all outputs."""
+    members = ((index, find_member(path)) for index, path in enumerate(paths) if spaces)
+    return [
+        index
+        for index, member in members
+        if member is not None
+        and member.shard.address is not None
+        and all(space.get(member.sha256) is not None for space in spaces)
+    ]
 
 
 @contextmanager

@@ -12,6 +12,31 @@ _COLUMNS = 1024
 
 
 @dataclass(frozen=True)
+class Targets:
+    """What a linear head is to answer for rows of each class.
+
+    Attributes:
+        members: bool ``[classes, outputs]``: the outputs that are one for each class, which stands for a set
+            of labels; ``None`` if each class has an output of its own.
+    """
+
+    members: np.ndarray | None = None
+
+    def present(self, labels: np.ndarray) -> np.ndarray:
+        """Return the numbers of the outputs to solve, given the class numbers of all rows."""
+        return np.unique(labels) if self.members is None else np.arange(self.members.shape[1])
+
+    def of(self, labels: np.ndarray, present: np.ndarray) -> np.ndarray:
+        """Return the targets of rows for some outputs, float64 ``[N, outputs]``."""
+        if self.members is None:
+            return (labels[:, None] == present).astype(np.float64)
+        return self.members[labels][:, present].astype(np.float64)
+
+
+ONE_HOT = Targets()
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of features to fit a head to.
 
@@ -22,6 +47,7 @@ class Table:
         keys: rows of one key are left out together.
         blocks: widths of the blocks of features. The first is standardised value by value, the others are
             centred; then all have the same mean squared length.
+        targets: what a head is to answer for each class.
     """
 
     rows: np.ndarray
@@ -29,6 +55,7 @@ class Table:
     weights: np.ndarray
     keys: Sequence[str]
     blocks: Sequence[int]
+    targets: Targets = ONE_HOT
 
     def first_block(self) -> "Table":
         """Return the table of the first block alone."""
@@ -38,7 +65,8 @@ class Table:
     def take(self, indices: np.ndarray) -> "Table":
         """Return some rows."""
         keys = [self.keys[index] for index in indices]
-        return Table(self.rows[indices], self.labels[indices], self.weights[indices], keys, self.blocks)
+        weights = self.weights[indices]
+        return Table(self.rows[indices], self.labels[indices], weights, keys, self.blocks, self.targets)
 
 
 def block_shares(rows: int, blocks: int) -> list[float]:

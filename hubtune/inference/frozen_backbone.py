@@ -30,6 +30,13 @@ _FLOAT16_MAX = float(np.finfo(np.float16).max)
 WARM_UP, TIMED = 8, 32
 
 
+Compute = Callable[[Sequence[Path]], Iterator[BackboneOutput]]
+"""Images → the output of each, in order."""
+
+Share = Callable[[Sequence[Preprocessing], Sequence[Path], int, Compute], Iterator[BackboneOutput]]
+"""Views, images, size of a batch, and what computes a part of the images → the output of each, in order."""
+
+
 class Timing(NamedTuple):
     """Seconds that a frozen backbone takes for an image in one view, decoding included."""
 
@@ -49,6 +56,7 @@ class FrozenBackbone:
         timing: of the latest extraction that had to compute something; ``None`` if there was none.
         seconds: time of all extractions that had to compute something.
         idle_seconds: how much of it the engine waited for images to be decoded.
+        share: yields outputs of which other processes compute a part; ``None``: there are no others.
     """
 
     def __init__(
@@ -77,6 +85,7 @@ class FrozenBackbone:
             "weights": _hash_tensors(tensors),
             "code": code and hashlib.sha256(code).hexdigest(),
         }
+        self.share: Share | None = None
         self._wanted = wanted
         # The engine's check takes seconds: its result is stored for these packages and weights.
         choice = {"wanted": wanted, "tried": expected_engine(wanted), "programs": engine_versions()}
@@ -119,24 +128,46 @@ class FrozenBackbone:
         return self._cache.space({**self.facts, "view": view.model_dump()})
 
     def extract(
-        self, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
+        self,
+        views: Sequence[Preprocessing],
+        paths: Sequence[Path],
+        *,
+        batch_size: int,
+        workers: int,
     ) -> Iterator[BackboneOutput]:
         """Yield the output of each image, in order; from the cache where it is there.
 
         Arguments and errors are those of :func:`~hubtune.inference.extract.run_images`.
         """
+        return self._extract(views, paths, batch_size, workers, self.share)
+
+    def _extract(
+        self,
+        views: Sequence[Preprocessing],
+        paths: Sequence[Path],
+        batch_size: int,
+        workers: int,
+        share: Share | None,
+    ) -> Iterator[BackboneOutput]:
         self.choose_engine(views, paths)
         with ExitStack() as stack:
             spaces = [stack.enter_context(self.space(view)) for view in views]
             computed, engine_seconds = self._computed, self._engine_seconds
             start, consumer_seconds = time.monotonic(), 0.0
-            outputs = run_images(self, views, paths, batch_size=batch_size, workers=workers, spaces=spaces)
+
+            def compute(some: Sequence[Path]) -> Iterator[BackboneOutput]:
+                return run_images(self, views, some, batch_size=batch_size, workers=workers, spaces=spaces)
+
+            if share is None:
+                outputs = compute(paths)
+            else:
+                outputs = _store(share(views, paths, batch_size, compute), spaces)
             for output in outputs:
                 handed_over = time.monotonic()
                 yield output
                 consumer_seconds += time.monotonic() - handed_over
             seconds = time.monotonic() - start
-        if count := self._computed - computed:
+        if share is None and (count := self._computed - computed):  # else it may have waited for others
             # Neither the engine nor the consumer was at work: decoding was waited for.
             idle = max(0.0, seconds - consumer_seconds - (self._engine_seconds - engine_seconds))
             self.timing = Timing((time.monotonic() - start) / count, idle / seconds)
@@ -154,7 +185,7 @@ class FrozenBackbone:
         for some in (paths[:WARM_UP], paths[WARM_UP : WARM_UP + TIMED]):
             self.timing = None
             # In small batches, so that decoding and computing overlap.
-            for _ in self.extract([view], some, batch_size=WARM_UP, workers=workers):
+            for _ in self._extract([view], some, WARM_UP, workers, share=None):
                 check()
             # With the first images in the cache, the time would include the start of the engine.
             if self.timing is None:
@@ -236,6 +267,16 @@ class CachedOutputs:
             assert output.rows is not None
             [row] = output.rows
         return row
+
+
+def _store(outputs: Iterator[BackboneOutput], spaces: Sequence[Space]) -> Iterator[BackboneOutput]:
+    """Store outputs that other processes have computed."""
+    for output in outputs:
+        if output.digest is not None:
+            for space, row in zip(spaces, output.rows or (), strict=False):
+                if space.get(output.digest) is None:
+                    space.put(output.digest, row)
+        yield output
 
 
 def recall_timing(module: str, wanted: str, view: Preprocessing) -> Timing | None:

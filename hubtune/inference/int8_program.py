@@ -3,17 +3,16 @@
 import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.hardware.device import on_gpu
+from hubtune.hub.model_card import ModelCard
 from hubtune.hub.user_code import describe_exception
 from hubtune.inference.attribution import HeadWeights
-from hubtune.inference.engine_interface import INT8_ENGINE, Engine, RunningProgram
-from hubtune.inference.model_card import ModelCard
+from hubtune.inference.engine_interface import INT8_ENGINE, Engine, RunningProgram, is_installed
 from hubtune.inference.openvino_program import PendingRows, compile_program
 from hubtune.storage.checked_folder import open_checked
 
@@ -84,7 +83,7 @@ def open_program(folder: Path, card: ModelCard, wanted: str) -> Int8Program | No
             f"The head of this model was solved on features in int8, which the engine {wanted} does not "
             f"compute: use --engine auto, or fine-tune again with -o train.engine={wanted}"
         )
-    if find_spec("openvino") is None:
+    if not is_installed("openvino"):
         raise MachineError(
             "This model's network in int8 needs OpenVINO: pip install openvino, or fine-tune again with "
             "-o train.engine=auto"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hubtune.data.label_sets import LabelSets
 from hubtune.errors import ModelError
 from hubtune.text import escaped
 
@@ -33,3 +34,21 @@ def match_labels(model: Sequence[str], data: Sequence[str], *, remap_by_name: bo
         )
     numbers = {name: number for number, name in enumerate(model)}
     return [numbers[name] for name in data]
+
+
+def check_multi_label(multi_label: bool, sets: LabelSets | None) -> None:
+    """Check that a model and data are both multi-label, or both of one class a picture.
+
+    Raises:
+        ModelError: they differ.
+    """
+    if multi_label and sets is None:
+        raise ModelError(
+            "The model is multi-label, and the data has one class a picture: use lists with labels such as "
+            "0,1,0, or add --labels-are multi-label"
+        )
+    if not multi_label and sets is not None:
+        raise ModelError(
+            "The data is multi-label, and the model has one class a picture: use data with one class a "
+            "picture, or fine-tune a new model"
+        )

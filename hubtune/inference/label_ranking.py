@@ -1,6 +1,7 @@
 """Images ordered by how improbable their labels are, by heads that were fitted without them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -51,6 +52,60 @@ def rank_labels(table: Table, num_classes: int, check: Callable[[], None] = lamb
             "The classes are too small to judge labels: each needs two pictures that are not copies"
         )
     return sorted(issues, key=lambda issue: (issue.own, issue.index))
+
+
+@dataclass(frozen=True)
+class DecisionIssue:
+    """A label that a multi-label image probably lacks wrongly, or has wrongly.
+
+    Attributes:
+        index: of the image, among the rows of the table.
+        label: number of the label.
+        is_given: whether the image has it by the list.
+        probability: of the label.
+        share: of the rows that have it.
+    """
+
+    index: int
+    label: int
+    is_given: bool
+    probability: float
+    share: float
+
+    @property
+    def own(self) -> float:
+        """Probability of what the list says."""
+        return self.probability if self.is_given else 1 - self.probability
+
+
+def rank_decisions(table: Table, check: Callable[[], None] = lambda: None) -> list[DecisionIssue]:
+    """Rank the labels of multi-label images that the list probably gives or omits wrongly, the surest first.
+
+    Each row is scored as by :func:`rank_labels`, and each of its labels is judged by itself: those are ranked
+    of which the list says what is less probable than not.
+
+    Args:
+        table: the features of the images and their sets of labels.
+        check: called between steps; may raise to stop.
+
+    Raises:
+        DataError: all rows are in one group.
+    """
+    issues, judged = [], 0
+    targets = table.targets.of(table.labels, table.targets.present(table.labels)) > 0
+    shares = targets.mean(axis=0) if len(targets) else np.zeros(targets.shape[1])
+    for part in _divide(table.keys) if len(targets) else []:
+        rows = table if len(part) == len(table.rows) else table.take(part)
+        with threadpool_limits(1):
+            logits = choose(rows, exact_spectrum(rows, Scaling(rows), len(shares), check), check).logits
+        judged += int(np.isfinite(logits[:, 0]).sum())
+        probabilities, own = 1 / (1 + np.exp(-logits)), targets[part]
+        for row, label in np.argwhere(np.where(own, probabilities, 1 - probabilities) < 0.5).tolist():
+            value, is_given = float(probabilities[row, label]), bool(own[row, label])
+            issues.append(DecisionIssue(int(part[row]), label, is_given, value, float(shares[label])))
+    if not judged:
+        raise DataError("There are too few pictures to judge labels: at least two that are not copies")
+    return sorted(issues, key=lambda issue: (issue.own, issue.index, issue.label))
 
 
 def _divide(keys: Sequence[str]) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import split_keys
 from hubtune.hub.file_names import CODE_FILE
+from hubtune.hub.user_code import read_code
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.feature_table import Table
 from hubtune.inference.frozen_backbone import FrozenBackbone
@@ -16,6 +17,8 @@ from hubtune.inference.model import Model
 from hubtune.inference.program import Subnetwork
 from hubtune.inference.quantized_backbone import QuantizedBackbone
 from hubtune.models.classifier import Classifier
+from hubtune.storage.checked_folder import MANIFEST
+from hubtune.storage.regular_file import read_json
 
 
 def features_backbone(
@@ -49,7 +52,8 @@ def backbone_of_model(model: Model) -> tuple[FrozenBackbone, list[int]]:
     assert isinstance(classifier, Classifier)
     code = None
     if card.architecture == CODE_FILE and model.folder is not None:
-        code = (model.folder / CODE_FILE).read_bytes()
+        manifest = read_json(model.folder / MANIFEST)
+        code = read_code(model.folder / CODE_FILE, manifest).content
     name = card.architecture if code is None else card.module
     if model.program is not None:
         quantized = QuantizedBackbone(

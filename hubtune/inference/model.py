@@ -13,23 +13,23 @@ from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.images.bit_depth import FULL_BITS
 from hubtune.data.images.decode import Content
 from hubtune.errors import ModelError, UsageError
-from hubtune.evaluation.evaluation import Evaluation, evaluate_answers
-from hubtune.hub.file_names import CODE_FILE, MODEL_FILE, WEIGHTS_FILE
+from hubtune.evaluation.evaluation import Evaluation
+from hubtune.evaluation.label_evaluation import LabelEvaluation
+from hubtune.hub.file_names import WEIGHTS_FILE
+from hubtune.hub.model_card import ModelCard
 from hubtune.inference.attribution import HeadWeights
-from hubtune.inference.engine_interface import Engine, expected_engine
+from hubtune.inference.engine_interface import Engine
+from hubtune.inference.evaluate import evaluate_scores
 from hubtune.inference.image_inputs import ImageInput, read_inputs
-from hubtune.inference.int8_program import HeadedProgram, Int8Program, open_program, refuse_int8
-from hubtune.inference.label_matching import match_labels
+from hubtune.inference.int8_program import HeadedProgram, Int8Program, refuse_int8
+from hubtune.inference.label_matching import check_multi_label, match_labels
 from hubtune.inference.lazy_engine import LazyEngine
-from hubtune.inference.model_card import ModelCard, card_in
 from hubtune.inference.openvino_program import PendingRows
-from hubtune.inference.predict import ImageScores, name_clipped, predict_scores
+from hubtune.inference.predict import ImageScores, Outputs, name_clipped, predict_scores
 from hubtune.inference.prediction import Prediction, make_prediction
-from hubtune.inference.reference import REFERENCE_FILE, Reference, collect_answers, read_reference
-from hubtune.inference.stored_program import has_program, program_key
+from hubtune.inference.reference import REFERENCE_FILE, Reference, read_reference
+from hubtune.inference.stored_program import program_key
 from hubtune.log import logger
-from hubtune.runs.folder import BEST_MODEL, is_run
-from hubtune.storage.checked_folder import MANIFEST, find_checked, open_checked
 from hubtune.storage.safe_load import read_weights
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Model:
         self._set_network(lambda: classifier, engine)
 
     @classmethod
-    def _of_folder(
+    def of_folder(
         cls, read: "Callable[[], nn.Layer]", card: ModelCard, key: str | None, engine: str, folder: Path
     ) -> "Model":
         """Return a model whose network is only read if a stored program does not suffice."""
@@ -81,7 +81,7 @@ class Model:
         self._wanted, self._key = engine, key
         self._engine: Engine = LazyEngine(self._subnetwork, engine, key=key)
 
-    def _take_program(self, program: Int8Program) -> None:
+    def take_program(self, program: Int8Program) -> None:
         """Predict by a network in int8 from now on."""
         head = self.head
         if head is None or head.weight.shape[1] != len(self.labels):
@@ -139,7 +139,7 @@ class Model:
     @cached_property
     def head(self) -> HeadWeights | None:
         """The weights of a linear head; ``None`` for another one, and for a pretrained module."""
-        if self.card.hidden_units or self.card.strategy == "pretrained":
+        if self.card.hidden_units or self.card.merged or self.card.strategy == "pretrained":
             return None
         return HeadWeights(self._tensors["head.0.weight"], self._tensors["head.0.bias"], self.card.taps)
 
@@ -147,6 +147,11 @@ class Model:
     def labels(self) -> list[str]:
         """Class names, in the order of the network's outputs."""
         return self.card.labels
+
+    @property
+    def answers(self) -> Outputs:
+        """What the network's outputs are."""
+        return Outputs(len(self.labels), self.card.multi_label)
 
     def score(
         self,
@@ -164,7 +169,7 @@ class Model:
             self._engine,
             self.card.views,
             paths,
-            classes=len(self.labels),
+            answers=self.answers,
             batch_size=batch_size,
             workers=workers,
             contents=contents,
@@ -178,9 +183,10 @@ class Model:
         """Predict the classes of images.
 
         Args:
-            images: paths; bytes of image files; Pillow images; or arrays: uint8 ``[height, width, 3]`` in the
-                order R, G, B (OpenCV has B, G, R), ``[height, width, 4]`` with opacity, ``[height, width]``,
-                or uint16 ``[height, width]``. An array has the scores of a lossless file with its pixels.
+            images: paths; bytes of image files; files opened with ``"rb"``; Pillow images; or arrays: uint8
+                ``[height, width, 3]`` in the order R, G, B (OpenCV has B, G, R), ``[height, width, 4]`` with
+                opacity, ``[height, width]``, or uint16 ``[height, width]``. An array has the scores of a
+                lossless file with its pixels.
             reject: whether images that are not of the kind that the model was trained on get no label.
             batch_size: images that the network gets at once; the scores do not depend on it.
             workers: threads that decode.
@@ -210,6 +216,32 @@ class Model:
             for image, result in zip(inputs, results, strict=True)
         )
 
+    def features(self, images: Iterable[ImageInput], *, batch_size: int = 32, workers: int = 2) -> np.ndarray:
+        """Return the pooled features of images, of unit length and averaged over the views.
+
+        Args:
+            images, batch_size, workers: as of :meth:`predict`.
+
+        Returns:
+            float32 ``[N, width]``, in the order of the images; rows of nan for unreadable ones.
+
+        Raises:
+            UsageError: ``images`` is a single image, or has something else in it.
+            ModelError: the model is a pretrained module, of which ``hubtune embed`` has the features.
+        """
+        inputs = read_inputs(images)
+        contents = [image.content for image in inputs]
+        paths = [Path(image.name) for image in inputs]
+        results = [*self.score(paths, batch_size=batch_size, workers=workers, contents=contents)]
+        rows = {place: result.features for place, result in enumerate(results) if result.features is not None}
+        if len(rows) < sum(result.values is not None for result in results):
+            raise ModelError("This model has no features: embed images by its module, hubtune embed --module")
+        width = len(next(iter(rows.values()))) if rows else 0
+        features = np.full((len(results), width), np.nan, np.float32)
+        for place, row in rows.items():
+            features[place] = row
+        return features
+
     def check_can_reject(self) -> None:
         """Raise a :class:`ModelError` if the model has no features of training images to reject others by."""
         if self.reference is None:
@@ -234,7 +266,8 @@ class Model:
         """Return the prediction that follows from the scores of an image of this name."""
         threshold = self.card.similarity_threshold
         known = None if self.reference is None or threshold is None else (self.reference, threshold)
-        return make_prediction(name, result, self.labels, known, reject=reject)
+        thresholds = self.card.thresholds
+        return make_prediction(name, result, self.labels, known, reject=reject, thresholds=thresholds)
 
     @property
     def engine_name(self) -> str:
@@ -250,7 +283,7 @@ class Model:
         workers: int = 2,
         remap_by_name: bool = False,
         progress: Callable[[int, int], None] | None = None,
-    ) -> Evaluation:
+    ) -> Evaluation | LabelEvaluation:
         """Evaluate the model on a list.
 
         Args:
@@ -265,12 +298,20 @@ class Model:
             DataError: the list cannot be read.
             ModelError: the classes differ.
         """
+        examples, sets, members = dataset.examples(name), dataset.label_sets, None
+        check_multi_label(self.card.multi_label, sets)
         number_of = match_labels(self.labels, dataset.label_list, remap_by_name=remap_by_name)
-        examples = dataset.examples(name)
-        results = self.score([example.path for example in examples], batch_size=batch_size, workers=workers)
-        truth = [number_of[example.label] for example in examples]
-        answers = collect_answers(_reported(results, len(examples), progress), truth, self.reference)
-        return evaluate_answers(answers, self.labels)
+        scored = self.score([example.path for example in examples], batch_size=batch_size, workers=workers)
+        truth = [example.label for example in examples]
+        if sets is None:
+            truth = [number_of[label] for label in truth]
+        else:
+            members = sets.matrix[:, np.argsort(number_of)]
+        return evaluate_scores(
+            *(_reported(scored, len(examples), progress), truth, self.labels, self.reference),
+            members=members,
+            thresholds=self.card.thresholds,
+        )
 
 
 def _reported(
@@ -303,8 +344,10 @@ def pretrained_model(module: "Module", *, engine: str = "auto") -> Model:
     refuse_int8(engine)
     if not module.labels:
         raise ModelError(
-            f"{module.name} has no pretrained classes to name: its weights are random, or hold no head for "
-            "classes that are known. It can be fine-tuned, and embed pictures"
+            f"{module.name} is a fine-tuned model: use it by hubtune predict --model {module.name}"
+            if module.head is not None
+            else f"{module.name} has no pretrained classes to name: its weights are random, or hold no head "
+            "for classes that are known. It can be fine-tuned, and embed pictures"
         )
     card = ModelCard(
         architecture=module.backbone.name,
@@ -317,85 +360,3 @@ def pretrained_model(module: "Module", *, engine: str = "auto") -> Model:
         metrics={},
     )
     return Model(module.network, card, engine=engine)
-
-
-def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "auto") -> Model:
-    """Read a model folder, or the best model of a run folder.
-
-    Args:
-        folder: of the model or the run.
-        trust_code: whether the code of a user's own architecture (``module.py`` in the folder) may run.
-        engine: ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``; a model that was
-            fine-tuned by ``openvino-int8`` has no other one.
-
-    Raises:
-        ModelError: there is no complete model, or it has code that may not run.
-        UsageError: the model cannot be run by this engine.
-        MachineError: the model needs OpenVINO and a CPU.
-
-    Example:
-        >>> model = load_model("runs/idol5")
-        >>> [row.label for row in model.predict(["test/anqi.jpg"])]
-        ['安崎']
-    """
-    place = model_folder_of(Path(folder))
-    complete = open_checked(place, MODEL_FILE, WEIGHTS_FILE)
-    manifest = (complete / MANIFEST).read_bytes()
-    card = card_in(complete)
-    has_code = card.architecture == CODE_FILE  # which needs permission, and may do anything
-    program, key = open_program(complete, card, engine), None
-    if program is None and engine in ("auto", "openvino") and not has_code:
-        key = program_key(manifest) if expected_engine(engine) == "openvino" else None
-    needs_network = has_code if program is not None else key is None or not has_program(key)
-    if not needs_network:
-
-        def read() -> "nn.Layer":
-            return _read_same(place, manifest)
-
-    else:
-        from hubtune.inference.model_folder import read_network  # here, as it imports Paddle
-
-        classifier = read_network(complete, card, trust_code=trust_code)
-
-        def read() -> "nn.Layer":
-            return classifier
-
-    model = Model._of_folder(read, card, key, engine, complete)
-    if program is not None:
-        model._take_program(program)
-        _check_same(place, manifest)
-    return model
-
-
-def _read_same(folder: Path, manifest: bytes) -> "nn.Layer":
-    """Read the network of a model without code, if the folder's manifest is still this one."""
-    from hubtune.inference.model_folder import read_model
-
-    classifier = read_model(folder)[0]
-    _check_same(folder, manifest)
-    return classifier
-
-
-def _check_same(folder: Path, manifest: bytes) -> None:
-    if (find_checked(folder) / MANIFEST).read_bytes() != manifest:
-        raise ModelError(f"{folder} holds another model than when it was loaded: load it again")
-
-
-def model_folder_of(folder: Path) -> Path:
-    """Return the model folder: the folder itself, or that of the best model in a run folder.
-
-    Raises:
-        ModelError: the folder does not exist, holds no model, or is a run without a model yet.
-    """
-    if is_run(folder):
-        if not find_checked(folder / BEST_MODEL).exists():
-            raise ModelError(
-                f"{folder} has no model yet, as it has not reached its first evaluation: "
-                f"continue it with hubtune finetune {folder} --resume"
-            )
-        return folder / BEST_MODEL
-    if not find_checked(folder).is_dir():
-        raise ModelError(f"There is no run or model {folder}: name the folder of one, such as runs/NAME")
-    if not (find_checked(folder) / MODEL_FILE).exists():
-        raise ModelError(f"{folder} is neither a run nor a model: name the folder of one, such as runs/NAME")
-    return folder

@@ -9,9 +9,9 @@ from safetensors.numpy import save
 
 from hubtune.errors import ModelError
 from hubtune.hub.file_names import CODE_FILE, MODEL_FILE, WEIGHTS_FILE
-from hubtune.hub.module_code import load_backbone
+from hubtune.hub.model_card import ModelCard, card_in
+from hubtune.hub.module_code import load_recorded_backbone
 from hubtune.hub.weights import load_into
-from hubtune.inference.model_card import ModelCard, card_in
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 from hubtune.storage.checked_folder import open_checked, write_checked
@@ -49,21 +49,21 @@ def read_network(folder: Path, card: ModelCard, *, trust_code: bool = False) -> 
     """Read the network of a model folder that was checked; arguments and errors as in :func:`read_model`."""
     file = folder / WEIGHTS_FILE
     if card.architecture == CODE_FILE:
-        open_checked(folder, CODE_FILE)  # only the code that was written may run
-        backbone, _ = load_backbone(folder, trust_code=trust_code)
+        backbone, _ = load_recorded_backbone(folder, trust_code=trust_code)
     else:
         backbone = find(card.architecture).backbone
     tensors = read_weights(file)
     # Checked before the network is built: a description may claim any size.
     width = backbone.width + sum(tap.width for tap in card.taps)
-    widths = [width, *card.hidden_units, len(card.labels)]
+    count = sum(map(len, card.outputs))
+    widths = [width, *card.hidden_units, count]
     for layer, shape in enumerate(pairwise(widths)):
         tensor = tensors.get(f"head.{2 * layer}.weight")
         if tensor is None or tensor.shape != shape:
             raise ModelError(
                 f"{folder} does not hold together: {MODEL_FILE} describes another head than its weights"
             )
-    classifier = Classifier(backbone, len(card.labels), hidden_units=card.hidden_units)
+    classifier = Classifier(backbone, count, hidden_units=card.hidden_units)
     if card.taps:
         try:
             classifier.take_second_order(card.taps)
@@ -73,5 +73,7 @@ def read_network(folder: Path, card: ModelCard, *, trust_code: bool = False) -> 
             ) from error
     classifier.take_channels(card.preprocessing.channels, card.preprocessing.grey_in_colours)
     load_into(classifier, tensors, head=classifier.unused_keys, source=str(file))
+    if card.merged:
+        classifier.merge_outputs(card.merged)
     classifier.eval()
     return classifier

@@ -14,13 +14,16 @@ from hubtune.inference.engine_interface import Engine
 from hubtune.inference.extract import BackboneOutput, run_images
 from hubtune.log import logger
 
+# Probabilities that underflowed to 0 have finite logarithms.
+_LEAST = 1e-300
+
 
 @dataclass(frozen=True)
 class ImageScores:
     """The scores of one image, or the reason why it cannot be read.
 
     Attributes:
-        values: class probabilities, float64 ``[classes]``.
+        values: probabilities of the classes or labels, float64 ``[classes]``.
         features: pooled features of unit length, float32 ``[width]``; ``None`` if they were not computed.
     """
 
@@ -30,39 +33,66 @@ class ImageScores:
     features: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """What the logits of a network are of.
+
+    Attributes:
+        count: number of classes, or of labels.
+        multi_label: whether an image may have several labels, so that each has a probability of its own.
+    """
+
+    count: int
+    multi_label: bool = False
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Return the probabilities of an image, float64 ``[count]``, from its logits."""
+        if not self.multi_label:
+            return softmax(logits)
+        values = logits.astype(np.float64)
+        # Of the negative magnitude: the power cannot overflow.
+        powers = np.exp(-np.abs(values))
+        return np.asarray(np.where(values >= 0, 1.0, powers) / (1 + powers))
+
+    def logits(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return logits with these probabilities: a softmax does not change if its logits are shifted."""
+        logs = np.log(np.maximum(probabilities, _LEAST))
+        return logs - np.log(np.maximum(1 - probabilities, _LEAST)) if self.multi_label else logs
+
+
 def predict_scores(
     engine: Engine,
     views: Sequence[Preprocessing],
     paths: Sequence[Path],
     *,
-    classes: int,
+    answers: Outputs,
     batch_size: int,
     workers: int,
     contents: Sequence[Content | None] = (),
 ) -> Iterator[ImageScores]:
     """Return the scores of each image, in order; they do not depend on the other images of its batch.
 
-    The engine maps an image to its logits ``[classes]``, which are averaged over the views, and may append
+    The engine maps an image to its logits ``[count]``, which are averaged over the views, and may append
     features of unit length. Other arguments and errors are those of
     :func:`~hubtune.inference.extract.run_images`.
     """
     outputs = run_images(engine, views, paths, batch_size=batch_size, workers=workers, contents=contents)
-    return scores_of_outputs(outputs, classes)
+    return scores_of_outputs(outputs, answers)
 
 
-def scores_of_outputs(outputs: Iterable[BackboneOutput], classes: int) -> Iterator[ImageScores]:
-    """Yield the scores of images, whose rows are logits ``[classes]`` and perhaps features."""
+def scores_of_outputs(outputs: Iterable[BackboneOutput], answers: Outputs) -> Iterator[ImageScores]:
+    """Yield the scores of images, whose rows are logits ``[count]`` and perhaps features."""
     for output in outputs:
         if output.rows is None:
             yield ImageScores(output.path, None, output.error)
             continue
-        yield scores_of_rows(output.path, output.rows, classes)
+        yield scores_of_rows(output.path, output.rows, answers)
 
 
-def scores_of_rows(path: Path, rows: Sequence[np.ndarray], classes: int) -> ImageScores:
+def scores_of_rows(path: Path, rows: Sequence[np.ndarray], answers: Outputs) -> ImageScores:
     """Return the scores of an image from the engine's rows, one for each view."""
-    scores = softmax(mean_rows([row[:classes] for row in rows]))
-    features = [row[classes:] for row in rows]
+    scores = answers.probabilities(mean_rows([row[: answers.count] for row in rows]))
+    features = [row[answers.count :] for row in rows]
     return ImageScores(path, scores, None, unit_mean(features) if features[0].size else None)
 
 

@@ -1,6 +1,6 @@
 """The prediction for one image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,9 +21,11 @@ class Prediction:
         known: whether the image is of the kind that the model was trained on; ``None`` if the model has no
             features of training images.
         similarity: cosine to the most similar training image, on which that depends.
-        nearest: class name of this training image.
+        nearest: class name of this training image; ``None`` of a multi-label model.
         nearest_image: base name of its file.
         rejected: whether the image got no label because it is not of that kind.
+        labels: of a multi-label model, name of each label that the image has → its score, the highest first;
+            ``label`` and ``score`` are ``None`` then. ``None`` for a model of classes.
     """
 
     path: str
@@ -36,6 +38,7 @@ class Prediction:
     nearest: str | None = None
     nearest_image: str | None = None
     rejected: bool = False
+    labels: dict[str, float] | None = None
 
     def __getitem__(self, name: str) -> Any:
         """Return a field by its name."""
@@ -49,15 +52,20 @@ class Prediction:
             scores: whether the scores of all classes are included.
         """
         document: dict[str, Any] = {"path": self.path, "label": self.label, "score": self.score}
+        if self.labels is not None:
+            document["labels"] = _listed(self.labels)
         if top > 1:
-            best = list(self.scores.items())[:top]
-            document["top"] = [{"label": label, "score": score} for label, score in best]
+            document["top"] = _listed(dict([*self.scores.items()][:top]))
         if scores:
             document["scores"] = self.scores
         if self.known is not None:
             names = ("known", "similarity", "nearest", "nearest_image", "rejected")
             document |= {name: self[name] for name in names}
         return {**document, "error": self.error}
+
+
+def _listed(scores: Mapping[str, float]) -> list[dict[str, Any]]:
+    return [{"label": label, "score": score} for label, score in scores.items()]
 
 
 def make_prediction(
@@ -67,6 +75,7 @@ def make_prediction(
     known: tuple[Reference, float] | None,
     *,
     reject: bool,
+    thresholds: Sequence[float] = (),
 ) -> Prediction:
     """Return the prediction that follows from an image's scores.
 
@@ -77,13 +86,21 @@ def make_prediction(
         known: features of training images, and the similarity from which an image is of their kind; ``None``
             if the model has none.
         reject: whether an image of another kind gets no label.
+        thresholds: of a multi-label model, the probability from which an image has each label.
     """
+    given: dict[str, float] | None = {} if thresholds else None
     if result.values is None:
-        return Prediction(path, None, None, {}, result.error.reason if result.error else None)
+        reason = result.error.reason if result.error else None
+        return Prediction(path, None, None, {}, reason, labels=given)
     order = (-result.values).argsort(kind="stable")
     scores = {labels[number]: float(result.values[number]) for number in order}
-    best = labels[int(order[0])]
-    prediction = Prediction(path, best, scores[best], scores)
+    if given is not None:
+        least = dict(zip(labels, thresholds, strict=True))
+        given = {label: score for label, score in scores.items() if score >= least[label]}
+        prediction = Prediction(path, None, None, scores, labels=given)
+    else:
+        best = labels[int(order[0])]
+        prediction = Prediction(path, best, scores[best], scores)
     if known is None or result.features is None:
         return prediction
     reference, threshold = known
@@ -92,9 +109,9 @@ def make_prediction(
         prediction,
         known=neighbour.similarity >= threshold,
         similarity=neighbour.similarity,
-        nearest=labels[neighbour.label],
+        nearest=None if thresholds else labels[neighbour.label],
         nearest_image=neighbour.name,
     )
     if reject and not prediction.known:
-        return replace(prediction, label=None, score=None, rejected=True)
+        return replace(prediction, label=None, score=None, rejected=True, labels=given and {})
     return prediction

@@ -96,7 +96,7 @@ _INT64 = 3
 # Functions of Paddle 3.3 that can no longer write these operators of the older format, which still has them:
 # the operator's name in it, its inputs, and its attributes with their defaults, by their names in both.
 _OLD: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[str, Any]]]] = {
-    **{name: (name, ("x",), {}) for name in ("exp", "rsqrt", "sigmoid", "sqrt", "tanh")},
+    **{name: (name, ("x",), {}) for name in ("exp", "log", "rsqrt", "sigmoid", "sqrt", "tanh")},
     "argmax": (
         "arg_max",
         ("x",),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -18,6 +18,7 @@ from safetensors.numpy import save
 
 from hubtune.errors import ModelError
 from hubtune.evaluation.answers import Answers, collect
+from hubtune.evaluation.label_answers import LabelAnswers, collect_labels
 from hubtune.inference.predict import ImageScores
 
 REFERENCE_FILE = "reference.safetensors"
@@ -133,15 +134,36 @@ def collect_answers(
     if reference is None:
         return collect(results, truth)
     neighbours: list[Neighbour | None] = []
+    answers = collect(_with_neighbours(results, reference, neighbours), truth)
+    return replace(answers, **_similarities(neighbours))
 
-    def watched() -> Iterator[ImageScores]:
-        for result in results:
-            neighbours.append(None if result.features is None else reference.nearest(result.features))
-            yield result
 
-    answers = collect(watched(), truth)
+def collect_label_answers(
+    results: Iterable[ImageScores],
+    truth: np.ndarray,
+    thresholds: Sequence[float],
+    reference: Reference | None,
+) -> LabelAnswers:
+    """Collect multi-label answers as :func:`collect_answers`; ``truth`` is bool ``[N, labels]``."""
+    if reference is None:
+        return collect_labels(results, truth, np.array(thresholds))
+    neighbours: list[Neighbour | None] = []
+    watched = _with_neighbours(results, reference, neighbours)
+    return replace(collect_labels(watched, truth, np.array(thresholds)), **_similarities(neighbours))
+
+
+def _with_neighbours(
+    results: Iterable[ImageScores], reference: Reference, neighbours: list[Neighbour | None]
+) -> Iterator[ImageScores]:
+    """Pass results on, and append the nearest training image of each to ``neighbours``."""
+    for result in results:
+        neighbours.append(None if result.features is None else reference.nearest(result.features))
+        yield result
+
+
+def _similarities(neighbours: Sequence[Neighbour | None]) -> dict[str, Any]:
     similarity = np.array([np.nan if each is None else each.similarity for each in neighbours])
-    return replace(answers, similarity=similarity, nearest=[each and each.name for each in neighbours])
+    return {"similarity": similarity, "nearest": [each and each.name for each in neighbours]}
 
 
 def read_reference(file: Path, num_classes: int) -> Reference:

@@ -6,11 +6,13 @@ squares support vector machine and kernel ridge regression", 2007).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hubtune.evaluation.thresholds import fit_thresholds
 from hubtune.inference.feature_table import Table
+from hubtune.inference.logistic import binary_cross_entropy, fit_logistic
 from hubtune.inference.ridge_spectrum import Spectrum
 
 STRENGTHS = tuple(float(value) for value in 10 ** np.arange(-4.0, 1.01, 0.25))
@@ -30,18 +32,23 @@ class RidgeChoice:
     Attributes:
         logits: of the table's rows, each scored without its group, ``[N, classes that have rows]``; NaN where
             a row's class has no other group.
+        shift: of multi-label rows, what is added to the scores of each label times its temperature.
     """
 
     strength: float
-    temperature: float
+    temperature: float | np.ndarray
     loss: float
     accuracy: float | None
     errors: np.ndarray
     logits: np.ndarray
+    shift: float | np.ndarray = 0.0
+    thresholds: np.ndarray | None = None
 
 
 def choose(table: Table, spectrum: Spectrum, check: Callable[[], None]) -> RidgeChoice:
     """Choose strength and temperature by the table's rows, each scored without its group."""
+    if table.targets.members is not None:
+        return _choose_for_labels(table, spectrum, check)
     groups, alone = _groups(table.keys, table.labels)
     columns = np.searchsorted(spectrum.present, table.labels)
     targets = np.eye(len(spectrum.present))[columns]
@@ -66,6 +73,48 @@ def choose(table: Table, spectrum: Spectrum, check: Callable[[], None]) -> Ridge
         check()
     assert best is not None
     return best
+
+
+def _choose_for_labels(table: Table, spectrum: Spectrum, check: Callable[[], None]) -> RidgeChoice:
+    """Choose the strength of multi-label rows, and the temperature, shift and threshold of each label."""
+    groups, _ = _groups(table.keys, table.labels)
+    targets = table.targets.of(table.labels, spectrum.present)
+    root = spectrum.root[:, None]
+    centred, weights = root * (targets - spectrum.target_mean), spectrum.root**2
+    of_labels = _label_weights(targets, weights, spectrum)
+    if len(set(table.keys)) < 2:
+        errors, logits = np.full(len(targets), np.nan), np.full(targets.shape, np.nan)
+        temperature = np.full(targets.shape[1], _USUAL_TEMPERATURE)
+        choice = RidgeChoice(_USUAL_STRENGTH, temperature, np.nan, None, errors, logits)
+        return replace(choice, shift=-temperature / 2, thresholds=np.full(targets.shape[1], 0.5))
+    best: RidgeChoice | None = None
+    for strength in STRENGTHS:
+        inverse = 1 / (spectrum.values + strength)
+        residuals = centred - spectrum.rows @ (inverse[:, None] * spectrum.projected)
+        scores = targets - _without_groups(residuals, spectrum, inverse, groups) / root
+        temperature, shift = fit_logistic(scores, targets, of_labels)
+        logits = temperature * scores + shift
+        errors = binary_cross_entropy(logits, targets).mean(axis=1)
+        loss = float(weights @ errors / weights.sum())
+        if best is None or loss < best.loss:
+            best = RidgeChoice(strength, temperature, loss, None, errors, logits, shift)
+        check()
+    assert best is not None
+    probabilities, truth = 1 / (1 + np.exp(-best.logits)), targets > 0
+    thresholds = fit_thresholds(probabilities, truth)
+    right = ((probabilities >= thresholds) == truth).all(axis=1)
+    return replace(best, accuracy=float(right.mean()), thresholds=thresholds)
+
+
+def _label_weights(targets: np.ndarray, weights: np.ndarray, spectrum: Spectrum) -> np.ndarray:
+    """Return weights ``[N, labels]`` with which the table's shares of labels are those of all rows.
+
+    A sample of many rows has more of the rare labels.
+    """
+    own, everything = weights @ targets / weights.sum(), spectrum.target_mean
+    known = (own > 0) & (own < 1) & (everything > 0) & (everything < 1)
+    odds = np.divide(everything * (1 - own), own * (1 - everything), out=np.ones(len(own)), where=known)
+    return np.asarray(weights[:, None] * np.where(targets > 0, odds, 1.0))
 
 
 def _best_temperature(

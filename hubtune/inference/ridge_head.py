@@ -1,7 +1,8 @@
 """The linear head of the `frozen` strategy: ridge regression on blocks of features, in closed form.
 
 The targets are one for a row's class and zero for the others. The softmax of the scores times the temperature
-gives the probabilities.
+gives the probabilities; of multi-label rows, the logistic function of each score times its temperature, plus
+a shift.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,19 +26,22 @@ class RidgeHead:
         weight: float32 ``[width, num_classes]``, with scaling and temperature folded in.
         bias: float32 ``[num_classes]``.
         strength: of the regularisation; of :data:`~hubtune.inference.ridge_choice.STRENGTHS`.
-        temperature: of :data:`~hubtune.inference.ridge_choice.TEMPERATURES`.
+        temperature: of :data:`~hubtune.inference.ridge_choice.TEMPERATURES`; of multi-label rows, one for
+            each label, ``[num_classes]``.
         loss: mean cross entropy of rows that are scored without their groups; NaN if there are none.
         accuracy: share of them that are right; ``None`` if there are none.
         errors: the cross entropy of each row of the table, float64 ``[N]``; NaN for the others.
+        thresholds: of multi-label rows, the probability from which a picture has each label.
     """
 
     weight: np.ndarray
     bias: np.ndarray
     strength: float
-    temperature: float
+    temperature: float | np.ndarray
     loss: float
     accuracy: float | None
     errors: np.ndarray
+    thresholds: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def fit_ridge(
 
     Args:
         table: its rows also choose strength and temperature, each scored without its group.
-        num_classes: number of classes; those without a row score far below all others.
+        num_classes: number of outputs: of the classes, of which those without a row score far below all
+            others, or of the labels of multi-label rows.
         further: more rows; with them, the table's rows are overwritten.
         check: called between steps; may raise to stop.
 
@@ -81,13 +86,15 @@ def fit_ridge(
         else:
             first = (scaling.scale_in_place(table.rows), table.labels, table.weights)
             scaled = ((scaling.scaled_rows(rows), one, other) for rows, one, other in further.rows)
-            with StoredRows(further.folder, first) as stored:
-                spectrum = spectrum_in_span(first, stored.storing(scaled), num_classes, check)
+            with StoredRows(further.folder, first, table.targets) as stored:
+                spectrum = spectrum_in_span(
+                    *(first, stored.storing(scaled), num_classes, check, table.targets)
+                )
                 choice = choose(table, spectrum, check)
                 weight, offset = refine(stored, spectrum, choice.strength, check)
     full_weight, full_bias = np.zeros((len(weight), num_classes)), np.zeros(num_classes)
     full_weight[:, spectrum.present] = choice.temperature * weight * scaling.scale[:, None]
-    full_bias[spectrum.present] = choice.temperature * (spectrum.target_mean - offset)
+    full_bias[spectrum.present] = choice.temperature * (spectrum.target_mean - offset) + choice.shift
     full_bias -= scaling.shift @ full_weight
     absent = np.setdiff1d(np.arange(num_classes), spectrum.present)
     full_bias[absent] = full_bias[spectrum.present].min() - 50.0
@@ -99,6 +106,7 @@ def fit_ridge(
         choice.loss,
         choice.accuracy,
         choice.errors,
+        choice.thresholds,
     )
 
 

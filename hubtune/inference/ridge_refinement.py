@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 import numpy as np
 
 from hubtune.errors import MachineError
-from hubtune.inference.feature_table import Rows
+from hubtune.inference.feature_table import ONE_HOT, Rows, Targets
 from hubtune.inference.ridge_spectrum import Spectrum
 from hubtune.log import logger
 
@@ -29,13 +29,14 @@ class StoredRows:
     It is a context manager; its end removes the file.
     """
 
-    def __init__(self, folder: Path, first: Rows) -> None:
-        """Take the rows in memory, and the folder of the file.
+    def __init__(self, folder: Path, first: Rows, targets: Targets = ONE_HOT) -> None:
+        """Take the rows in memory, the targets of classes, and the folder of the file.
 
         Raises:
             MachineError: the file cannot be written.
         """
         self._first, self._width, self._folder = first, first[0].shape[1], folder
+        self.targets = targets
         with self._writing():
             self._file = TemporaryFile(dir=folder)  # noqa: SIM115  # closed by __exit__
         self._labels: list[np.ndarray] = []
@@ -132,7 +133,7 @@ def _sums(stored: StoredRows, spectrum: Spectrum) -> tuple[np.ndarray, np.ndarra
     total: np.ndarray | float = 0.0
     trace = 0.0
     for rows, labels, weights in stored:
-        targets = (labels[:, None] == spectrum.present) - spectrum.target_mean
+        targets = stored.targets.of(labels, spectrum.present) - spectrum.target_mean
         products = products + rows.T.astype(np.float64) @ (weights[:, None] * targets)
         total = total + weights @ rows
         trace += float(weights @ np.einsum("nd,nd->n", rows, rows, dtype=np.float64))

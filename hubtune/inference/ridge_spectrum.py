@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from hubtune.errors import DataError
-from hubtune.inference.feature_table import Rows, Scaling, Table, column_parts
+from hubtune.inference.feature_table import ONE_HOT, Rows, Scaling, Table, Targets, column_parts
 
 # Directions with a smaller share of the variance are noise, of the size of rounding errors.
 _LEAST_VARIANCE = 1e-10
@@ -30,7 +30,7 @@ class Spectrum:
         values: squared length of all of them along each axis, ``[axes]``.
         projected: products of all of them with the centred targets, ``[axes, classes]``.
         target_mean: mean of their targets, ``[classes]``.
-        present: numbers of the classes that have rows.
+        present: numbers of the classes that have rows, or of all labels of multi-label rows.
         expand: maps coefficients of the axes ``[axes, n]`` to weights of scaled features ``[width, n]``.
         project: maps these to those.
     """
@@ -56,8 +56,8 @@ def exact_spectrum(table: Table, scaling: Scaling, num_classes: int, check: Call
     Arguments and errors are those of :func:`~hubtune.inference.ridge_head.fit_ridge`.
     """
     root, total = np.sqrt(table.weights), float(table.weights.sum())
-    present = _check_classes(np.unique(table.labels))
-    targets = (table.labels[:, None] == present).astype(np.float64)
+    present = _present(table.targets, table.labels)
+    targets = table.targets.of(table.labels, present)
     target_mean = table.weights @ targets / total
     parts = column_parts(table.rows.shape[1])
     gram = np.zeros((len(root), len(root)))
@@ -84,7 +84,11 @@ def exact_spectrum(table: Table, scaling: Scaling, num_classes: int, check: Call
 
 
 def spectrum_in_span(
-    first: Rows, further: Iterable[Rows], num_classes: int, check: Callable[[], None]
+    first: Rows,
+    further: Iterable[Rows],
+    num_classes: int,
+    check: Callable[[], None],
+    targets: Targets = ONE_HOT,
 ) -> Spectrum:
     """Return the spectrum of all rows, scaled, in the span of the first ones; the table is that of these.
 
@@ -100,13 +104,13 @@ def spectrum_in_span(
     lengths, coordinates = principal_axes(gram)
     del gram
     coordinates *= np.sqrt(lengths)
-    sums = _Sums(len(lengths), num_classes)
+    sums = _Sums(len(lengths), num_classes, targets)
     sums.add(coordinates, first_labels, first_weights)
     for rows, labels, weights in further:
         # In float32, which takes half the time: scores differ by less than 1e-5.
         sums.add((rows @ spanning.T) @ coordinates / lengths, labels, weights)
     mean, target_mean = sums.rows / sums.weight, sums.targets / sums.weight
-    present = _check_classes(np.flatnonzero(sums.targets > 0))
+    present = _present(targets, np.flatnonzero(sums.targets > 0))
     projected = sums.target_products - sums.weight * np.outer(mean, target_mean)
     sums.products -= sums.weight * np.outer(mean, mean)
     values, axes = principal_axes(sums.products)
@@ -129,8 +133,8 @@ def spectrum_in_span(
 class _Sums:
     """Weighted sums over rows of coordinates, and over their targets."""
 
-    def __init__(self, width: int, num_classes: int) -> None:
-        self.weight = 0.0
+    def __init__(self, width: int, num_classes: int, targets: Targets) -> None:
+        self.weight, self._members = 0.0, targets.members
         self.rows, self.targets = np.zeros(width), np.zeros(num_classes)
         self.products, self.target_products = np.zeros((width, width)), np.zeros((width, num_classes))
 
@@ -139,13 +143,20 @@ class _Sums:
         self.weight += float(weights.sum())
         self.rows += weighted.sum(axis=0)
         self.products += rows.T @ weighted
+        if self._members is not None:
+            own = self._members[labels].astype(np.float64)
+            self.targets += weights @ own
+            self.target_products += weighted.T @ own
+            return
         for label in np.unique(labels):
             self.targets[label] += weights[labels == label].sum()
             self.target_products[:, label] += weighted[labels == label].sum(axis=0)
 
 
-def _check_classes(present: np.ndarray) -> np.ndarray:
-    if len(present) < 2:
+def _present(targets: Targets, labels: np.ndarray) -> np.ndarray:
+    """Return the outputs to solve; a DataError if all rows are of one class."""
+    present = targets.present(labels)
+    if targets.members is None and len(present) < 2:
         raise DataError("All readable training pictures are of one class: a classifier needs two")
     return present
 

@@ -10,8 +10,9 @@ from hubtune.data.sources.settings import AS_FOUND, SourceSettings
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluation.comparison import Comparison, compare_pairs
 from hubtune.evaluation.evaluation import Evaluation, none_if_nan
+from hubtune.evaluation.label_evaluation import LabelEvaluation
 from hubtune.inference.label_matching import match_labels
-from hubtune.inference.model import load_model, model_folder_of
+from hubtune.inference.load_model import load_model, model_folder_of
 from hubtune.runs.folder import RunFolder, is_run
 from hubtune.runs.lists import describe_trained, find_list
 
@@ -32,7 +33,7 @@ class RunComparison:
     names: list[str]
     list_file: str
     list_name: str | None
-    evaluations: list[Evaluation]
+    evaluations: list[Evaluation | LabelEvaluation]
     pairs: list[tuple[int, int, Comparison]]
     remarks: list[str]
 
@@ -75,7 +76,7 @@ def compare_runs(
             default the runs' test list, else their validation list.
         settings: how a source or a list is to be read.
         batch_size: images that a network gets at once; the figures do not depend on it.
-        engine: as :func:`~hubtune.inference.model.load_model`.
+        engine: as :func:`~hubtune.inference.load_model.load_model`.
         trust_code: likewise.
         progress: receives the number of images done, over all models, and their total.
 
@@ -94,9 +95,11 @@ def compare_runs(
     numbers = [
         _match(folder, models[0].labels, model.labels) for folder, model in zip(folders, models, strict=True)
     ]
-    dataset, name = find_list(folders[0], on, models[0].labels, settings)
+    multi_label = models[0].card.multi_label
+    dataset, name = find_list(folders[0], on, models[0].labels, settings, multi_label=multi_label)
     dataset.check_files()
-    count, evaluations = len(dataset.examples(name)), []
+    count = len(dataset.examples(name))
+    evaluations: list[Evaluation | LabelEvaluation] = []
     for number, model in enumerate(models):
 
         def advance(done: int, _: int, before: int = number * count) -> None:

@@ -15,7 +15,8 @@ class Suggestion:
 
     Attributes:
         index: among the images of the pool.
-        uncertainty: 1 minus the difference of the two highest scores, 0 to 1.
+        uncertainty: 1 minus the difference of the two highest scores, 0 to 1; of a multi-label model, that of
+            the probabilities that the least sure label is true and not.
         novelty: 1 minus the largest cosine to a training image or an image suggested before, 0 to 1.
     """
 
@@ -25,7 +26,7 @@ class Suggestion:
 
 
 def suggest_images(
-    results: Sequence[ImageScores], reference: Reference | None, count: int
+    results: Sequence[ImageScores], reference: Reference | None, count: int, *, multi_label: bool = False
 ) -> list[Suggestion]:
     """Choose images one by one: each has the largest product of uncertainty and novelty.
 
@@ -37,6 +38,7 @@ def suggest_images(
         results: the scores and features of the pool.
         reference: the training images; ``None``: unknown, and only the pool's own images count.
         count: number of images to choose; fewer are returned if there are not as many different ones.
+        multi_label: whether each label has a probability of its own.
     """
     usable = [
         number
@@ -46,7 +48,10 @@ def suggest_images(
     if not usable:
         return []
     scores = np.sort(np.array([results[number].values for number in usable]), axis=1)
-    margin = scores[:, -1] - scores[:, -2] if scores.shape[1] > 1 else np.zeros(len(usable))
+    if multi_label:
+        margin = np.abs(2 * scores - 1).min(axis=1)
+    else:
+        margin = scores[:, -1] - scores[:, -2] if scores.shape[1] > 1 else np.zeros(len(usable))
     uncertainty = 1 - margin
     features = np.array([results[number].features for number in usable])
     novelty = np.ones(len(usable)) if reference is None else 1 - reference.similarities(features)

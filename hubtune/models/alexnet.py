@@ -12,6 +12,7 @@ from paddle.nn import functional as F
 from paddle.vision import models
 
 from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
+from hubtune.models.static_names import StaticNames
 
 
 def alexnet_stages(network: models.AlexNet) -> list[Stage]:
@@ -25,6 +26,7 @@ def alexnet_stages(network: models.AlexNet) -> list[Stage]:
     )
 
 
+_STATIC_NAMES = StaticNames(layer=lambda path: path.removeprefix("_"))
 BACKBONES = (
     Backbone(
         name="alexnet_imagenet",
@@ -37,5 +39,6 @@ BACKBONES = (
         weights=replace(paddleclas("AlexNet", 56.7, 79.2), md5="7f0f9f737132e02732d75a1459d98a43"),
         aliases=("AlexNet", "paddle.vision:alexnet"),
         size_multiple=None,
+        static_names=_STATIC_NAMES,
     ),
 )

@@ -12,6 +12,7 @@ import paddle
 from paddle import nn
 
 from hubtune.models.layers import pooled
+from hubtune.models.static_names import StaticNames
 
 IMAGENET_CLASSES = 1000
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -51,6 +52,22 @@ class Stage:
             inputs = step(inputs)
             outputs.append(inputs)
         return outputs
+
+
+@dataclass(frozen=True)
+class AuxiliaryOutput:
+    """A branch that is classified, too, in training only.
+
+    Attributes:
+        stage: the stage that it leaves, not the last one before the head.
+        step: number of the stage's step whose output it takes.
+        forward: maps this output to features ``[N, width]``.
+    """
+
+    stage: str
+    step: int
+    width: int
+    forward: Callable[[paddle.Tensor], paddle.Tensor]
 
 
 Tensors = Mapping[str, np.ndarray]
@@ -104,9 +121,12 @@ class Backbone:
             other side works.
         translate: renames and transposes the tensors of a file by another publisher of the same weights to
             the network's own names and layouts; unknown tensors stay unchanged. ``None`` if not needed.
+        static_names: the names of its variables in Paddle 1's programs; ``None`` if it had none there.
         taps: where :mod:`~hubtune.models.second_order` takes its features: the name of the stage before the
             last one, such as ``stage3``, and of steps of the last one, such as ``stage4.2``. Outputs are maps
             ``[N, channels, h, w]`` or tokens ``[N, tokens, channels]``. Empty for no such features.
+        auxiliary: returns the branches of a network made by ``build`` that have a loss of their own; ``None``
+            if it has none. They take images of ``input_size`` only.
     """
 
     name: str
@@ -124,7 +144,9 @@ class Backbone:
     std: tuple[float, float, float] = IMAGENET_STD
     size_multiple: int | None = 1
     translate: Callable[[Tensors], Tensors] | None = None
+    static_names: StaticNames | None = None
     taps: tuple[str, ...] = ()
+    auxiliary: Callable[[nn.Layer], list[AuxiliaryOutput]] | None = None
 
 
 def paddleclas(

@@ -7,17 +7,34 @@ from hubtune.errors import ModelError, suggest
 from hubtune.models import (
     alexnet,
     convnext,
+    darknet,
+    densenet,
+    dpn,
+    efficientnet,
+    efficientnet_v2,
+    esnet,
+    ghostnet,
     googlenet,
+    hrnet,
     inception_v4,
+    levit,
     mobilenet_v1,
     mobilenet_v2,
     mobilenet_v3,
+    nasnet,
+    other_modules,
     paddle_book,
     paddle_vision,
+    pai_cnn,
+    pp_hgnet,
     pp_hgnet_v2,
     pp_lcnet,
+    repvgg,
+    res2net,
     resnet,
     resnext,
+    resnext_wsl,
+    rexnet,
     senet,
     shufflenet_v2,
     smallnet,
@@ -37,18 +54,34 @@ _FAMILIES = (
     xception.BACKBONES,
     resnet.BACKBONES,
     resnext.BACKBONES,
+    resnext_wsl.BACKBONES,
     senet.BACKBONES,
+    res2net.BACKBONES,
+    densenet.BACKBONES,
+    dpn.BACKBONES,
+    hrnet.BACKBONES,
+    nasnet.BACKBONES,
+    darknet.BACKBONES,
+    repvgg.BACKBONES,
+    efficientnet.BACKBONES,
+    efficientnet_v2.BACKBONES,
+    rexnet.BACKBONES,
     mobilenet_v1.BACKBONES,
     mobilenet_v2.BACKBONES,
     shufflenet_v2.BACKBONES,
     mobilenet_v3.BACKBONES,
+    ghostnet.BACKBONES,
+    esnet.BACKBONES,
     pp_lcnet.BACKBONES,
+    pp_hgnet.BACKBONES,
     pp_hgnet_v2.BACKBONES,
     convnext.BACKBONES,
     swin.BACKBONES,
     vit.BACKBONES,
+    levit.BACKBONES,
     smallnet.BACKBONES,
     paddle_book.BACKBONES,
+    pai_cnn.BACKBONES,
     paddle_vision.BACKBONES,
 )
 
@@ -96,8 +129,9 @@ BACKBONES: dict[str, Backbone] = {backbone.name: backbone for family in _FAMILIE
 
 
 def nearest_name(name: str, others: Iterable[str] = ()) -> str:
-    """Return a suggestion for an unknown name, among :data:`BY_NAME` and ``others``, or an empty string."""
-    return paddle_book.depth_advice(name) or suggest(name, [*BY_NAME, *others])
+    """Return advice on an unknown name, such as the nearest of :data:`BY_NAME` and ``others``, or nothing."""
+    known = paddle_book.depth_advice(name) or other_modules.other_module_advice(name)
+    return known or suggest(name, [*BY_NAME, *others])
 
 
 def lookup(name: str) -> Pretrained | None:

@@ -9,6 +9,7 @@ from paddle import nn
 from hubtune.models.backbone import Backbone, head_keys, stage_keys
 from hubtune.models.input_channels import adapt_first_layer
 from hubtune.models.layers import pooled
+from hubtune.models.merged_outputs import MergedOutputs
 from hubtune.models.second_order import SecondOrder
 from hubtune.models.taps import Tap
 from hubtune.rng import rng_for
@@ -25,6 +26,7 @@ class Classifier(nn.Layer):
         channels: number of image channels; 3 until :meth:`take_channels`.
         adapted: name of the weight that :meth:`take_channels` changed; ``None`` if it was not called.
         second_order: computes second-order features; ``None`` until :meth:`take_second_order`.
+        auxiliary: last layers of the auxiliary outputs; empty until :meth:`take_auxiliary_outputs`.
     """
 
     def __init__(
@@ -60,10 +62,28 @@ class Classifier(nn.Layer):
             parameter.set_value(_initial_values(parameter.shape, seed, name))
         self._width, self._num_classes = backbone.width, num_classes
         self.second_order: SecondOrder | None = None
+        self.auxiliary = nn.LayerList()
+        self._auxiliary_outputs = () if backbone.auxiliary is None else backbone.auxiliary(self.backbone)
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
         """Return the logits ``[N, num_classes]`` of images ``[N, channels, h, w]``."""
         return self.from_last_stage(self.before_last_stage(images))
+
+    def training_logits(self, images: paddle.Tensor) -> paddle.Tensor:
+        """Return the logits, then those of each auxiliary output: ``[N, 1 + outputs, num_classes]``.
+
+        Without auxiliary outputs, they are ``[N, num_classes]``.
+        """
+        if not len(self.auxiliary):
+            return self(images)
+        features = []
+        for stage in self._stages[:-2]:
+            outputs = stage.run(images)
+            taken = (output for output in self._auxiliary_outputs if output.stage == stage.name)
+            features += [output.forward(outputs[output.step]) for output in taken]
+            images = outputs[-1]
+        logits = [last(values) for last, values in zip(self.auxiliary, features, strict=True)]
+        return paddle.stack([self.from_last_stage(images), *logits], axis=1)
 
     def features(self, images: paddle.Tensor) -> paddle.Tensor:
         """Return the head's input ``[N, sum of blocks]`` for images ``[N, channels, h, w]``."""
@@ -120,11 +140,22 @@ class Classifier(nn.Layer):
         self.second_order = SecondOrder(taps) if taps else None
         self.head = nn.Sequential(nn.Linear(sum(self.blocks), self._num_classes))
 
+    def take_auxiliary_outputs(self, seed: int) -> None:
+        """Add the network's auxiliary outputs, whose last layers get new values drawn by ``seed``."""
+        layers = [nn.Linear(output.width, self._num_classes) for output in self._auxiliary_outputs]
+        self.auxiliary = nn.LayerList(layers)
+        for name, parameter in self.auxiliary.named_parameters():
+            parameter.set_value(_initial_values(parameter.shape, seed, f"auxiliary.{name}"))
+
     def set_head(self, weight: np.ndarray, bias: np.ndarray) -> None:
         """Set the values of a linear head: ``[sum of blocks, num_classes]`` and ``[num_classes]``."""
         linear: nn.Linear = self.head[0]
         linear.weight.set_value(weight)
         linear.bias.set_value(bias)
+
+    def merge_outputs(self, groups: Sequence[Sequence[int]]) -> None:
+        """Let each class be a group of outputs; its probability is the sum of theirs."""
+        self.head.append(MergedOutputs(groups))
 
     def divide_logits(self, temperature: float) -> None:
         """Divide the weights and biases of the last layer, and so the logits, by a temperature."""
@@ -218,6 +249,12 @@ class Classifier(nn.Layer):
         }
 
     def state(self) -> dict[str, paddle.Tensor]:
+        """Return name → tensor of everything that the logits depend on."""
+        state = self.training_state()
+        return {name: tensor for name, tensor in state.items() if not name.startswith("auxiliary.")}
+
+    def training_state(self) -> dict[str, paddle.Tensor]:
+        """Return name → tensor of everything that training changes, the auxiliary outputs included."""
         return {name: tensor for name, tensor in self.state_dict().items() if name not in self.unused_keys}
 
     def load_backbone(self, network: nn.Layer) -> None:
@@ -242,7 +279,8 @@ class Classifier(nn.Layer):
         """Yield stage, name and tensor of every trainable parameter, stem to head."""
         names = {id(tensor): name for name, tensor in self.named_parameters()}
         stages = [(stage.name, stage.parameters()) for stage in self._stages[:-1]]
-        for stage, parameters in [*stages, ("head", iter(self.head.parameters()))]:
+        heads = [*self.head.parameters(), *self.auxiliary.parameters()]
+        for stage, parameters in [*stages, ("head", iter(heads))]:
             for tensor in parameters:
                 # Paddle counts BatchNorm's statistics among the parameters.
                 if not tensor.stop_gradient:
@@ -264,6 +302,11 @@ class Classifier(nn.Layer):
             frozen = own and all(tensor.stop_gradient for tensor in own)
             if frozen or (keep_statistics and isinstance(layer, _BATCH_NORMS)):
                 layer.eval()
+
+    def running_statistics(self) -> list[paddle.Tensor]:
+        """Return the means and variances that a forward pass in training mode updates."""
+        layers = (layer for layer in self.sublayers() if isinstance(layer, _BATCH_NORMS) and layer.training)
+        return [tensor for layer in layers for tensor in (layer._mean, layer._variance)]
 
 
 def by_shape(arrays: Sequence[np.ndarray]) -> list[list[int]]:

@@ -93,16 +93,31 @@ def convnext_stages(network: ConvNeXt) -> list[Stage]:
     )
 
 
-BACKBONES = (
-    Backbone(
-        name="convnext_tiny_imagenet",
-        build=partial(ConvNeXt, (96, 192, 384, 768), (3, 3, 9, 3), 0.1),
+def _backbone(
+    size: str,
+    channels: Sequence[int],
+    depths: Sequence[int],
+    parameters: int,
+    top1: float,
+    top5: float | None = None,
+) -> Backbone:
+    return Backbone(
+        name=f"convnext_{size}_imagenet",
+        build=partial(ConvNeXt, channels, depths, 0.1),
         stages=convnext_stages,
         taps=("stage3", "stage4.1"),
-        width=768,
-        parameters=28_589_128,
-        weights=paddleclas("ConvNeXt_tiny", 82.03, 95.90),
-        aliases=("ConvNeXt_tiny",),
+        width=channels[-1],
+        parameters=parameters,
+        weights=paddleclas(f"ConvNeXt_{size}", top1, top5),
+        aliases=(f"ConvNeXt_{size}",),
         interpolation="bicubic",
-    ),
+    )
+
+
+# The accuracies but the first one are PaddleX 3's.
+BACKBONES = (
+    _backbone("tiny", (96, 192, 384, 768), (3, 3, 9, 3), 28_589_128, 82.03, 95.90),
+    _backbone("small", (96, 192, 384, 768), (3, 3, 27, 3), 50_223_688, 83.13),
+    _backbone("base_224", (128, 256, 512, 1024), (3, 3, 27, 3), 88_591_464, 83.84),
+    _backbone("large_224", (192, 384, 768, 1536), (3, 3, 27, 3), 197_767_336, 84.26),
 )

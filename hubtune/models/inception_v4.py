@@ -15,6 +15,7 @@ from paddle.nn import functional as F
 
 from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
 from hubtune.models.layers import zoo_conv_bn
+from hubtune.models.static_names import StaticNames
 
 _WIDTH = 1536
 # Inputs of a block of each kind.
@@ -165,6 +166,82 @@ def inception_v4_stages(network: nn.Sequential) -> list[Stage]:
     return stages_of([stem], blocks[:4], blocks[4:12], blocks[12:], head=[pool, flatten, drop, out])
 
 
+# Names in Paddle 1's programs, of which some give height and width of a kernel in the other order.
+_STATIC_STEM = {
+    "_conv_1": "conv1_3x3_s2",
+    "_conv_2": "conv2_3x3_s1",
+    "_conv_3": "conv3_3x3_s1",
+    "_conv2": "inception_stem1_3x3_s2",
+    "_conv1_1": "inception_stem2_3x3_reduce",
+    "_conv1_2": "inception_stem2_3x3",
+    "_conv2_1": "inception_stem2_1x7_reduce",
+    "_conv2_2": "inception_stem2_1x7",
+    "_conv2_3": "inception_stem2_7x1",
+    "_conv2_4": "inception_stem2_3x3_2",
+    "_conv3": "inception_stem3_3x3_s2",
+}
+_STATIC_PARTS = {
+    "inceptionA": {
+        "_conv1": "1x1",
+        "_conv2": "1x1_2",
+        "_conv3_1": "3x3_reduce",
+        "_conv3_2": "3x3",
+        "_conv4_1": "3x3_2_reduce",
+        "_conv4_2": "3x3_2",
+        "_conv4_3": "3x3_3",
+    },
+    "reductionA": {
+        "_conv2": "3x3",
+        "_conv3_1": "3x3_2_reduce",
+        "_conv3_2": "3x3_2",
+        "_conv3_3": "3x3_3",
+    },
+    "inceptionB": {
+        "_conv1": "1x1",
+        "_conv2": "1x1_2",
+        "_conv3_1": "1x7_reduce",
+        "_conv3_2": "1x7",
+        "_conv3_3": "7x1",
+        "_conv4_1": "7x1_2_reduce",
+        "_conv4_2": "1x7_2",
+        "_conv4_3": "7x1_2",
+        "_conv4_4": "1x7_3",
+        "_conv4_5": "7x1_3",
+    },
+    "reductionB": {
+        "_conv2_1": "3x3_reduce",
+        "_conv2_2": "3x3",
+        "_conv3_1": "1x7_reduce",
+        "_conv3_2": "1x7",
+        "_conv3_3": "7x1",
+        "_conv3_4": "3x3_2",
+    },
+    "inceptionC": {
+        "_conv1": "1x1",
+        "_conv2": "1x1_2",
+        "_conv3_0": "1x1_3",
+        "_conv3_1": "1x3",
+        "_conv3_2": "3x1",
+        "_conv4_0": "1x1_4",
+        "_conv4_00": "1x3_2",
+        "_conv4_000": "3x1_2",
+        "_conv4_1": "1x3_3",
+        "_conv4_2": "3x1_3",
+    },
+}
+
+
+def _static_layer(path: str) -> str:
+    """Return the name of a layer in Paddle 1's programs, such as ``inception_a1_3x3_reduce``."""
+    block, _, part = path.partition(".")
+    if block == "_inception_stem":
+        return _STATIC_STEM[part]
+    if block == "out":
+        return "final_fc"
+    kind, _, number = block.removeprefix("_").partition("_")
+    return f"{kind[:-1]}_{kind[-1].lower()}{number}_{_STATIC_PARTS[kind][part]}"
+
+
 BACKBONES = (
     Backbone(
         name="inceptionv4_imagenet",
@@ -177,5 +254,6 @@ BACKBONES = (
         resize=320,
         weights=paddleclas("InceptionV4", 80.77, 95.26),
         aliases=("inception_v4_imagenet", "InceptionV4"),
+        static_names=StaticNames(_static_layer),
     ),
 )

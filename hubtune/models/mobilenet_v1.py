@@ -4,6 +4,7 @@ Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile V
 (https://arxiv.org/abs/1704.04861), with the key names of PaddleClas's ``legendary_models/mobilenet_v1.py``.
 """
 
+import re
 from functools import partial
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from paddle import nn
 
 from hubtune.models.backbone import Backbone, PublishedWeights, Stage, Tensors, paddleclas, stages_of
 from hubtune.models.layers import OLDER_NAMES, conv_bn, renamed
+from hubtune.models.static_names import StaticNames
 
 # Channels of the stem and of each block; a block strides where they grow, but for the first.
 _CHANNELS = (32, 64, 128, 128, 256, 256, *(512,) * 6, 1024, 1024)
@@ -60,6 +62,16 @@ def from_older_names(tensors: Tensors) -> Tensors:
     return renamed(tensors, layers, parts)
 
 
+def _static_layer(path: str) -> str:
+    """Return the name that a layer has in Paddle 1's programs, such as ``conv2_1_dw``."""
+    if match := re.fullmatch(r"blocks\.(\d+)\.(depthwise|pointwise)_conv", path):
+        return f"{_OLDER_BLOCKS[int(match[1])]}_{'dw' if match[2] == 'depthwise' else 'sep'}"
+    return {"conv": "conv1", "fc": "fc7"}[path]
+
+
+_STATIC_NAMES = StaticNames(_static_layer)
+
+
 def _backbone(
     suffix: str,
     scale: float,
@@ -79,6 +91,7 @@ def _backbone(
         variants=variants,
         aliases=(f"MobileNetV1{suffix}",),
         translate=from_older_names,
+        static_names=_STATIC_NAMES,
     )
 
 

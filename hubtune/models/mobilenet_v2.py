@@ -12,6 +12,7 @@ from paddle import nn
 
 from hubtune.models.backbone import Backbone, PublishedWeights, Stage, paddleclas, stages_of
 from hubtune.models.layers import zoo_conv_bn
+from hubtune.models.static_names import StaticNames, rewriting
 
 _STEM = 32
 _WIDTH = 1280
@@ -76,6 +77,19 @@ def mobilenet_v2_stages(network: nn.Sequential) -> list[Stage]:
     return stages_of(layers[:2], [layers[2]], [layers[3]], layers[4:6], layers[6:], head=[pool, flatten, out])
 
 
+_STATIC_NAMES = StaticNames(
+    rewriting(
+        ("^conv1$", "conv1_1"),
+        (r"^conv(\d)\._first_block", r"conv\1_1"),
+        (r"^conv\d\.", ""),
+        (r"\._expand_conv$", "_expand"),
+        (r"\._bottleneck_conv$", "_dwise"),
+        (r"\._linear_conv$", "_linear"),
+        ("^out$", "fc10"),
+    )
+)
+
+
 def _backbone(
     suffix: str,
     scale: float,
@@ -94,6 +108,7 @@ def _backbone(
         weights=paddleclas(f"MobileNetV2{suffix}", top1, top5),
         variants=variants,
         aliases=(f"MobileNetV2{suffix}",),
+        static_names=_STATIC_NAMES,
     )
 
 

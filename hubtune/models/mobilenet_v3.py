@@ -6,6 +6,7 @@ PaddleClas's ``legendary_models/mobilenet_v3.py`` and its departures: the gate's
 every width.
 """
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -22,6 +23,7 @@ from hubtune.models.backbone import (
     stages_of,
 )
 from hubtune.models.layers import conv_bn, pooled
+from hubtune.models.static_names import StaticNames
 
 _HEAD_WIDTH = 1280
 
@@ -59,10 +61,10 @@ _SMALL: tuple[_Block, ...] = (
 )
 
 
-def divisible(channels: float) -> int:
-    """Round a number of channels to a multiple of 8, never below nine tenths of it."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * channels else rounded + 8
+def divisible(channels: float, divisor: int = 8) -> int:
+    """Round a number of channels to a multiple of ``divisor``, never below nine tenths of it."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
 class HardGate(nn.Layer):
@@ -143,17 +145,35 @@ def _stages(blocks: Sequence[_Block], network: nn.Sequential) -> list[Stage]:
     return stages_of([stem], *earlier, [*latest, *last], head=[pooled, dropout, out])
 
 
+def _static_layer(path: str) -> str:
+    """Return the name that a layer has in Paddle 1's programs, such as ``conv2_se_1``."""
+    if match := re.fullmatch(r"blocks\.(\d+)\.(.+)", path):
+        return f"conv{int(match[1]) + 2}_{_STATIC_PARTS[match[2]]}"
+    return {"conv": "conv1", "last_second_conv": "conv_last", "last_conv": "last_1x1_conv"}.get(path, path)
+
+
+_STATIC_PARTS = {
+    "expand_conv": "expand",
+    "bottleneck_conv": "depthwise",
+    "mid_se.conv1": "se_1",
+    "mid_se.conv2": "se_2",
+    "linear_conv": "linear",
+}
+_STATIC_NAMES = StaticNames(_static_layer)
+
+
 def distilled(
-    name: str, class_name: str, accuracy: tuple[float, float] | None
+    name: str, class_name: str, accuracy: tuple[float, float] | None, *, legendary: bool = True
 ) -> tuple[PublishedWeights, ...]:
     """Return the weights that PaddleClas distilled (SSLD, https://arxiv.org/abs/2103.05959), if any.
 
     ``accuracy`` is ImageNet top-1 and top-5 as published, percent; ``None`` where there are no such weights.
+    ``legendary`` as in :func:`paddleclas`.
     """
     if accuracy is None:
         return ()
     file = f"{class_name}_ssld"
-    return (paddleclas(file, *accuracy, names=(f"{name}_ssld", file), legendary=True),)
+    return (paddleclas(file, *accuracy, names=(f"{name}_ssld", file), legendary=legendary),)
 
 
 def _backbone(
@@ -172,6 +192,7 @@ def _backbone(
         weights=paddleclas(class_name, top1, top5, legendary=True),
         variants=distilled(name, class_name, ssld),
         aliases=(class_name,),
+        static_names=_STATIC_NAMES,
     )
 
 

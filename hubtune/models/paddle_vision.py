@@ -51,15 +51,6 @@ def _mobilenet_v3_stages(network: models.MobileNetV3Small | models.MobileNetV3La
     return stages_of([network.conv], *blocks, [network.lastconv, pooled, *hidden], head=[drop, out])
 
 
-def _densenet_stages(network: models.DenseNet) -> list[Stage]:
-    between = [*network.transition_func_list, network.batch_norm]
-    return stages_of(
-        [network.conv1_func, network.pool2d_max],
-        *zip(network.dense_block_func_list, between, strict=True),
-        head=[pooled, network.out],
-    )
-
-
 def _inception_v3_stages(network: models.InceptionV3) -> list[Stage]:
     blocks = [*network.inception_block_list]
     head = [pooled, network.dropout, network.fc]
@@ -90,7 +81,6 @@ _TAPS: dict[Callable[..., list[Stage]], tuple[str, ...]] = {
     _vgg_stages: ("stage4",),
     _mobilenet_v1_stages: ("stage4.4", "stage4.-1"),
     _mobilenet_v2_stages: ("stage4", "stage5.2"),
-    _densenet_stages: ("stage3", "stage4.1"),
     _inception_v3_stages: ("stage2", "stage3.-1"),
     _squeezenet_stages: ("stage2", "stage3.-1"),
     _shufflenet_stages: ("stage2", "stage3.-2"),
@@ -163,11 +153,6 @@ BACKBONES = (
         published="mobilenet_v3_large_x1.0",
         taps=("stage5", "stage6.0"),
     ),
-    _backbone(models.densenet121, _densenet_stages, 1024, 7_978_856),
-    _backbone(models.densenet161, _densenet_stages, 2208, 28_681_000),
-    _backbone(models.densenet169, _densenet_stages, 1664, 14_149_480),
-    _backbone(models.densenet201, _densenet_stages, 1920, 20_013_928),
-    _backbone(models.densenet264, _densenet_stages, 2688, 33_337_704),
     _backbone(models.inception_v3, _inception_v3_stages, 2048, 23_834_568, input_size=299, resize=320),
     _backbone(models.squeezenet1_0, _squeezenet_stages, 512, 1_248_424),
     _backbone(models.squeezenet1_1, _squeezenet_stages, 512, 1_235_496),

@@ -20,11 +20,9 @@ from paddle.nn import functional as F
 from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
 from hubtune.models.initial_values import kaiming_convolutions
 from hubtune.models.layers import conv_bn, pooled
+from hubtune.models.pp_hgnet import StageSizes, halving_stages
 
 _HEAD_WIDTH = 2048
-
-# Of each stage: channels inside a block and behind it, and the number of blocks.
-_Stage = tuple[int, int, int]
 
 
 class LearnedAffine(nn.Layer):
@@ -114,28 +112,19 @@ def _light_layer(inputs: int, outputs: int, *, affine: bool) -> nn.Sequential:
 
 
 def pp_hgnet_v2(
-    stem: tuple[int, int], stages: Sequence[_Stage], depth: int, affine: bool, num_classes: int = 1000
+    stem: tuple[int, int], stages: Sequence[StageSizes], depth: int, affine: bool, num_classes: int = 1000
 ) -> nn.Sequential:
     """Return a PP-HGNetV2: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
 
     ``stem`` is its channels inside and behind it. All ``stages`` but the first halve height and width, the
     last two have light layers, and each block has ``depth`` layers. ``affine`` as in :func:`conv_bn_affine`.
     """
-    inputs = stem[1]
-    parts = []
-    for number, (middle, outputs, blocks) in enumerate(stages):
-        block = partial(Block, middle=middle, outputs=outputs, depth=depth, light=number >= 2, affine=affine)
-        layers = [block(inputs, residual=False), *(block(outputs, residual=True) for _ in range(1, blocks))]
-        part = [("blocks", nn.Sequential(*layers))]
-        if number > 0:
-            part.insert(0, ("downsample", conv_bn(inputs, inputs, 3, 2, groups=inputs, activation=None)))
-        parts.append(nn.Sequential(*part))
-        inputs = outputs
+    blocks = [partial(Block, depth=depth, light=number >= 2, affine=affine) for number in range(len(stages))]
     network = nn.Sequential(
         ("stem", Stem(*stem, affine)),
-        ("stages", nn.Sequential(*parts)),
+        ("stages", halving_stages(stem[1], stages, blocks)),
         ("avg_pool", nn.AdaptiveAvgPool2D(1)),
-        ("last_conv", nn.Conv2D(inputs, _HEAD_WIDTH, 1, bias_attr=False)),
+        ("last_conv", nn.Conv2D(stages[-1][1], _HEAD_WIDTH, 1, bias_attr=False)),
         ("act", nn.ReLU()),
         *([("lab", LearnedAffine())] if affine else []),
         ("flatten", nn.Flatten()),
@@ -170,7 +159,7 @@ def _backbone(size: str, parameters: int, top1: float, top5: float) -> Backbone:
 
 
 # Stem, stages, depth and affine map, as of :func:`pp_hgnet_v2`.
-_FORMS: dict[str, tuple[tuple[int, int], Sequence[_Stage], int, bool]] = {
+_FORMS: dict[str, tuple[tuple[int, int], Sequence[StageSizes], int, bool]] = {
     "B0": ((16, 16), ((16, 64, 1), (32, 256, 1), (64, 512, 2), (128, 1024, 1)), 3, True),
     "B1": ((24, 32), ((32, 64, 1), (48, 256, 1), (96, 512, 2), (192, 1024, 1)), 3, True),
     "B2": ((24, 32), ((32, 96, 1), (64, 384, 1), (128, 768, 3), (256, 1536, 1)), 4, True),

@@ -10,15 +10,16 @@ striding in it. Key names are those of PaddleClas's ``legendary_models/resnet.py
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import accumulate, islice, pairwise, takewhile
-from string import ascii_lowercase
+from itertools import islice, pairwise, takewhile
 
 import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from hubtune.models.backbone import Backbone, PublishedWeights, Stage, Tensors, paddleclas, stages_of
-from hubtune.models.layers import OLDER_NAMES, conv_bn, pooled, renamed, zoo_conv_bn
+from hubtune.models.backbone import Backbone, PublishedWeights, Stage, paddleclas, stages_of
+from hubtune.models.layers import conv_bn, pooled, zoo_conv_bn
+from hubtune.models.resnet_names import from_older_names, lettered
+from hubtune.models.static_names import StaticNames
 
 DEPTHS = {
     18: (2, 2, 2, 2),
@@ -230,6 +231,7 @@ def zoo_backbone(
     top1: float,
     top5: float,
     *,
+    static_names: StaticNames,
     width: int = BOTTLENECK_CHANNELS[-1],
     aliases: tuple[str, ...] = (),
 ) -> Backbone:
@@ -243,25 +245,8 @@ def zoo_backbone(
         parameters=parameters,
         weights=paddleclas(name, top1, top5),
         aliases=(name, *aliases),
+        static_names=static_names,
     )
-
-
-def from_older_names(depths: Sequence[int], tensors: Tensors) -> Tensors:
-    """Give the tensors of an older file the names that :class:`ResNet` has; others stay as they are.
-
-    PaddleHub 2's modules and PaddleClas 2.0 name the ``vd`` variants' layers as :func:`zoo_resnet` does, for
-    example ``bb_1_0.conv0._conv.weight``. PaddleClas 2.0 names the plain ones' blocks as the paper's authors
-    do: ``res3a``, and in the third stage of 101 and more layers ``res4a``, ``res4b1``, ``res4b2``, ….
-    """
-    layers = {"conv": "stem.0", "out": "fc"}
-    layers |= {f"conv1_{number}": f"stem.{number - 1}" for number in (1, 2, 3)}
-    for stage, (before, depth) in enumerate(zip(accumulate(depths, initial=0), depths, strict=False)):
-        for number in range(depth):
-            block = f"blocks.{before + number}"
-            layers |= {f"bb_{stage}_{number}": block, f"res{stage + 2}b{number}": block}
-            if number < len(ascii_lowercase):
-                layers[f"res{stage + 2}{ascii_lowercase[number]}"] = block
-    return renamed(tensors, layers, OLDER_NAMES)
 
 
 def block_and_channels(layers: int) -> tuple[Callable[..., ResidualBlock], tuple[int, ...]]:
@@ -307,18 +292,21 @@ def _backbone(
         variants=variants,
         aliases=(name, *aliases),
         translate=partial(from_older_names, DEPTHS[layers]),
+        static_names=lettered(DEPTHS[layers], stem="conv1_{}" if variant else "conv1"),
     )
 
 
-def _plain(layers: int, parameters: int, top1: float, top5: float) -> Backbone:
+def _plain(layers: int, parameters: int, top1: float, top5: float, *aliases: str) -> Backbone:
     build = partial(_imagenet_resnet, stem=plain_stem, projection=strided_projection)
-    # PaddleHub 1 has these networks under names with "v2".
-    return _backbone(layers, "", build, parameters, top1, top5, aliases=(f"resnet_v2_{layers}_imagenet",))
+    # PaddleHub 1 has these networks under names with "v2", though their blocks are those of the first paper.
+    names = (f"resnet_v2_{layers}_imagenet", *aliases)
+    return _backbone(layers, "", build, parameters, top1, top5, aliases=names)
 
 
 def _vd(layers: int, parameters: int, top1: float, top5: float, *variants: PublishedWeights) -> Backbone:
     build = partial(_imagenet_resnet, stem=deep_stem, projection=averaged_projection)
-    return _backbone(layers, "_vd", build, parameters, top1, top5, variants=variants)
+    names = ("resnet50_v2_imagenet",) if layers == 50 else ()  # PaddleHub 1's, unlike resnet_v2_50_imagenet
+    return _backbone(layers, "_vd", build, parameters, top1, top5, aliases=names, variants=variants)
 
 
 def _ssld(layers: int, top1: float, top5: float) -> PublishedWeights:
@@ -334,17 +322,22 @@ _RESNET50_VD_V2 = (
     ),
     paddleclas("ResNet50_vd_v2", 79.84, 94.93, names=("resnet50_vd_imagenet_v2", "ResNet50_vd_v2")),
 )
+# Trained on Baidu's 100,000 classes, by PaddleHub's page.
+_RESNET50_VD_10W = PublishedWeights(
+    "https://paddlehub.bj.bcebos.com/dygraph/image_classification/resnet50_vd_10w.pdparams",
+    ("resnet50_vd_10w",),
+)
 BACKBONES = (
     _plain(18, 11_693_736, 70.98, 89.92),
-    _plain(34, 21_801_896, 74.57, 92.14),
+    _plain(34, 21_801_896, 74.57, 92.14, "resnet34_v2_imagenet"),
     _plain(50, 25_557_032, 76.50, 93.00),
     _plain(101, 44_549_160, 77.56, 93.64),
     _plain(152, 60_192_808, 78.26, 93.96),
     _vd(18, 11_712_968, 72.26, 90.80),
     _vd(34, 21_821_128, 75.98, 92.98, _ssld(34, 79.72, 94.90)),
-    _vd(50, 25_576_264, 79.12, 94.44, _ssld(50, 83.00, 96.40), *_RESNET50_VD_V2),
+    _vd(50, 25_576_264, 79.12, 94.44, _ssld(50, 83.00, 96.40), *_RESNET50_VD_V2, _RESNET50_VD_10W),
     _vd(101, 44_568_392, 80.17, 94.97, _ssld(101, 83.73, 96.69)),
     _vd(152, 60_212_040, 80.59, 95.30),
     _vd(200, 74_738_504, 80.93, 95.33),
-    zoo_backbone("ResNet50_vc", _resnet50_vc, 25_576_264, 78.35, 94.03),
+    zoo_backbone("ResNet50_vc", _resnet50_vc, 25_576_264, 78.35, 94.03, static_names=lettered(DEPTHS[50])),
 )

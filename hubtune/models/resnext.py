@@ -24,6 +24,7 @@ from hubtune.models.resnet import (
     zoo_backbone,
     zoo_resnet,
 )
+from hubtune.models.resnet_names import lettered
 
 
 def grouped_block(
@@ -44,7 +45,9 @@ def _backbone(
     layers: int, groups: int, parameters: int, top1: float, top5: float, *, vd: bool = False
 ) -> Backbone:
     name = f"ResNeXt{layers}{'_vd' if vd else ''}_{groups}x4d"
-    return zoo_backbone(name, partial(resnext, layers, groups, vd), parameters, top1, top5)
+    names = lettered(DEPTHS[layers], stem="res_conv1", head="fc")
+    build = partial(resnext, layers, groups, vd)
+    return zoo_backbone(name, build, parameters, top1, top5, static_names=names)
 
 
 BACKBONES = (

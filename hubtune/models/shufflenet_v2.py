@@ -13,6 +13,7 @@ from paddle import nn
 
 from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
 from hubtune.models.layers import zoo_conv_bn
+from hubtune.models.static_names import StaticNames, rewriting
 
 # Number of units in each stage.
 _DEPTHS = (4, 8, 4)
@@ -91,6 +92,21 @@ def shufflenet_v2_stages(network: nn.Sequential) -> list[Stage]:
     return stages_of(layers[:2], layers[2:6], layers[6:14], layers[14:], head=[pool, flatten, out])
 
 
+_STATIC_NAMES = StaticNames(
+    rewriting(
+        ("^_conv1$", "stage1_conv"),
+        ("^_last_conv$", "conv5"),
+        ("^_fc$", "fc6"),
+        (r"^(\d_\d+)\.", r"stage_\1."),
+        (r"\._conv_pw(_2)?$", "_conv1"),
+        (r"\._conv_dw(_2)?$", "_conv2"),
+        (r"\._conv_linear(_2)?$", "_conv3"),
+        (r"\._conv_dw_1$", "_conv4"),
+        (r"\._conv_linear_1$", "_conv5"),
+    )
+)
+
+
 def _backbone(
     suffix: str,
     build: Callable[..., nn.Layer],
@@ -110,6 +126,7 @@ def _backbone(
         parameters=parameters,
         weights=paddleclas(f"ShuffleNetV2_{suffix}", top1, top5),
         aliases=(f"ShuffleNetV2_{suffix}", *aliases),
+        static_names=_STATIC_NAMES,
     )
 
 

@@ -241,18 +241,59 @@ def without_masks(tensors: Tensors) -> Tensors:
     return {key: value for key, value in tensors.items() if not key.endswith(".attn_mask")}
 
 
-BACKBONES = (
-    Backbone(
-        name="swin_tiny_patch4_window7_224_imagenet",
-        build=partial(SwinTransformer, 96, (2, 2, 6, 2), (3, 6, 12, 24), 0.2),
+def _backbone(
+    size: str,
+    form: tuple[int, int, float],
+    parameters: int,
+    *weights: tuple[str, float, float],
+) -> Backbone:
+    """Return the record of a network.
+
+    ``form`` is the width, the depth of the third stage and the stochastic depth; ``weights`` are the end of
+    each file's name, its top-1 and its top-5. A head is 32 channels wide.
+    """
+    width, depth, drop_path = form
+    heads = width // 32
+    class_name, name = f"SwinTransformer_{size}", f"swin_{size}_imagenet"
+    first, *others = (
+        paddleclas(
+            class_name + end,
+            top1,
+            top5,
+            names=(name + end, class_name + end) if number else (),
+            legendary=True,
+        )
+        for number, (end, top1, top5) in enumerate(weights)
+    )
+    return Backbone(
+        name=name,
+        build=partial(
+            SwinTransformer,
+            width,
+            (2, 2, depth, 2),
+            (heads, 2 * heads, 4 * heads, 8 * heads),
+            drop_path,
+        ),
         stages=swin_stages,
         taps=("stage4.2",),
-        width=768,
-        parameters=28_288_354,
+        width=8 * width,
+        parameters=parameters,
         input_size=_INPUT_SIZE,
-        weights=paddleclas("SwinTransformer_tiny_patch4_window7_224", 81.10, 95.49, legendary=True),
-        aliases=("SwinTransformer_tiny_patch4_window7_224",),
+        weights=first,
+        variants=tuple(others),
+        aliases=(class_name,),
         interpolation="bicubic",
         translate=without_masks,
+    )
+
+
+# Pretrained on the 22,000 classes of ImageNet, then trained on its usual 1000.
+_22K = "_22kto1k"
+BACKBONES = (
+    _backbone("tiny_patch4_window7_224", (96, 6, 0.2), 28_288_354, ("", 81.10, 95.49)),
+    _backbone("small_patch4_window7_224", (96, 18, 0.3), 49_606_258, ("", 83.21, 96.22)),
+    _backbone(
+        "base_patch4_window7_224", (128, 18, 0.5), 87_768_224, ("", 83.37, 96.43), (_22K, 85.16, 97.48)
     ),
+    _backbone("large_patch4_window7_224", (192, 18, 0.1), 196_532_476, (_22K, 86.19, 97.88)),
 )

@@ -14,6 +14,7 @@ from paddle import nn
 
 from hubtune.models.backbone import Backbone, Stage, Tensors, paddleclas, stages_of
 from hubtune.models.layers import renamed
+from hubtune.models.static_names import StaticNames, rewriting
 
 _CHANNELS = (3, 64, 128, 256, 512, 512)
 _WIDTH = 4096
@@ -65,6 +66,11 @@ def from_older_names(tensors: Tensors) -> Tensors:
     return renamed(tensors, layers, {f"_conv_{number}": f"conv{number}" for number in range(1, 5)})
 
 
+_STATIC_NAMES = StaticNames(
+    rewriting((r"^conv_block_(\d)\.conv", r"conv\1_"), ("^fc1$", "fc6"), ("^fc2$", "fc7"), ("^fc3$", "fc8"))
+)
+
+
 def _backbone(depths: Sequence[int], parameters: int, top1: float, top5: float) -> Backbone:
     name = f"VGG{sum(depths) + 3}"
     return Backbone(
@@ -78,6 +84,7 @@ def _backbone(depths: Sequence[int], parameters: int, top1: float, top5: float) 
         aliases=(name,),
         size_multiple=None,
         translate=from_older_names,
+        static_names=_STATIC_NAMES,
     )
 
 

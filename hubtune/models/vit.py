@@ -1,4 +1,4 @@
-"""Vision transformers: ViT with the weights for ImageNet, and DINOv2's ViT-S/14.
+"""Vision transformers: ViT with the weights for ImageNet, and DINOv2's ViT-S/14 and ViT-B/14.
 
 Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale"
 (https://arxiv.org/abs/2010.11929), with the key names of PaddleClas's ``model_zoo/vision_transformer.py``.
@@ -7,7 +7,9 @@ bias and is scaled by the width of a token, not of a head.
 
 Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision"
 (https://arxiv.org/abs/2304.07193): a ViT with a learned scale on each residual branch, and positions that are
-interpolated for pictures of other sizes. It was trained without classes: its file has no head.
+interpolated for pictures of other sizes. It was trained without classes: its file has no head. Darcet et al.,
+"Vision Transformers Need Registers" (https://arxiv.org/abs/2309.16588), give it four more tokens, and smooth
+positions before they are reduced.
 """
 
 import re
@@ -39,6 +41,7 @@ class Form:
         qkv_bias: whether queries, keys and values have a bias.
         scale: of the products of queries and keys; ``None`` for one over the root of a head's width.
         layer_scale: whether each residual branch is scaled channel by channel.
+        registers: number of learned tokens without a position, behind the class token.
         interpolated: whether other sizes of pictures are accepted.
     """
 
@@ -52,14 +55,16 @@ class Form:
     qkv_bias: bool = True
     scale: float | None = None
     layer_scale: bool = False
+    registers: int = 0
     interpolated: bool = False
 
 
 _BASE_16 = Form(patch=16, size=224, width=768, depth=12, heads=12, mlp=4, epsilon=1e-6)
+_LARGE_16 = replace(_BASE_16, width=1024, depth=24, heads=16)
 _SMALL_16 = replace(_BASE_16, depth=8, heads=8, mlp=3, epsilon=1e-5, qkv_bias=False, scale=768**-0.5)
-_DINOV2_SMALL_14 = replace(
-    _BASE_16, patch=14, size=518, width=384, heads=6, layer_scale=True, interpolated=True
-)
+_DINOV2_BASE_14 = replace(_BASE_16, patch=14, size=518, layer_scale=True, interpolated=True)
+_DINOV2_SMALL_14 = replace(_DINOV2_BASE_14, width=384, heads=6)
+_REGISTERS = 4
 
 
 class Attention(nn.Layer):
@@ -116,25 +121,37 @@ class VisionTransformer(nn.Layer):
         self.cls_token = self.create_parameter([1, 1, form.width], default_initializer=normal)
         tokens = (form.size // form.patch) ** 2 + 1
         self.pos_embed = self.create_parameter([1, tokens, form.width], default_initializer=normal)
+        self.register_tokens = None
+        if form.registers:
+            shape = [1, form.registers, form.width]
+            self.register_tokens = self.create_parameter(shape, default_initializer=normal)
         self.blocks = nn.LayerList([Block(form) for _ in range(form.depth)])
         self.norm = nn.LayerNorm(form.width, form.epsilon)
         self.head = nn.Linear(form.width, num_classes)
         truncated_normal_weights(self, (nn.Linear,))
 
     def embed(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Map pictures ``[N, 3, h, w]`` to a class token and one token a patch, ``[N, tokens, width]``."""
+        """Map ``[N, 3, h, w]`` to class token, registers and one token a patch, ``[N, tokens, width]``."""
         patches = self.patch_embed(images)
         _, _, height, breadth = patches.shape
         tokens = patches.flatten(2).transpose([0, 2, 1])
         # An exported network takes any N: it must not be read off here.
         first = paddle.zeros_like(tokens[:, :1]) + self.cls_token
-        tokens = paddle.concat([first, tokens], axis=1)
-        return tokens + self._positions(height, breadth)
+        tokens = paddle.concat([first, tokens], axis=1) + self._positions(height, breadth)
+        if self.register_tokens is None:
+            return tokens
+        registers = paddle.zeros_like(tokens[:, :1]) + self.register_tokens
+        return paddle.concat([tokens[:, :1], registers, tokens[:, 1:]], axis=1)
 
     def _positions(self, height: int, breadth: int) -> paddle.Tensor:
         side = self._form.size // self._form.patch
         if not self._form.interpolated or (height, breadth) == (side, side):
             return self.pos_embed
+        if self._form.registers:
+            rows, columns = (paddle.to_tensor(smooth_reduction(side, size)) for size in (height, breadth))
+            wanted = paddle.matmul(rows, self.pos_embed[:, 1:].reshape([side, -1]))
+            wanted = paddle.matmul(columns, wanted.reshape([height, side, -1])).flatten(0, 1)
+            return paddle.concat([self.pos_embed[:, :1], wanted.unsqueeze(0)], axis=1)
         learned = self.pos_embed[:, 1:].reshape([1, side, side, -1]).transpose([0, 3, 1, 2])
         wanted = F.interpolate(learned, size=[height, breadth], mode="bicubic", align_corners=False)
         return paddle.concat([self.pos_embed[:, :1], wanted.flatten(2).transpose([0, 2, 1])], axis=1)
@@ -144,6 +161,20 @@ class VisionTransformer(nn.Layer):
         for block in self.blocks:
             tokens = block(tokens)
         return self.head(class_token(self.norm(tokens)))
+
+
+def smooth_reduction(side: int, size: int) -> np.ndarray:
+    """Return the weights of bicubic interpolation from ``side`` places to ``size``, ``[size, side]``.
+
+    Where it reduces, the kernel is as much wider, as in Pillow and in PyTorch with ``antialias``.
+    """
+    scale = side / size
+    centres = (np.arange(size)[:, None] + 0.5) * scale
+    away = np.abs(np.arange(side) + 0.5 - centres) / max(scale, 1)
+    near = (1.5 * away - 2.5) * away**2 + 1
+    far = ((-0.5 * away + 2.5) * away - 4) * away + 2
+    weights = np.where(away < 1, near, np.where(away < 2, far, 0))
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
 def class_token(tokens: paddle.Tensor) -> paddle.Tensor:
@@ -160,12 +191,13 @@ def vit_stages(network: VisionTransformer) -> list[Stage]:
         [network.embed], *earlier, [*last, network.norm, class_token], head=[network.head]
     )
     own = (network.cls_token, network.pos_embed)
+    own += () if network.register_tokens is None else (network.register_tokens,)
     return [replace(stem, layers=(network.patch_embed,), own=own), *rest]
 
 
 # Hugging Face's names of DINOv2's tensors, in the order in which they are replaced.
 _HUGGING_FACE_NAMES = (
-    (r"^embeddings\.cls_token$", "cls_token"),
+    (r"^embeddings\.(cls_token|register_tokens)$", r"\1"),
     (r"^embeddings\.position_embeddings$", "pos_embed"),
     (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
     (r"^layernorm\.", "norm."),
@@ -228,6 +260,8 @@ def _backbone(class_name: str, form: Form, parameters: int, top1: float, top5: f
         taps=("stage3", "stage4.-2"),
         width=form.width,
         parameters=parameters,
+        input_size=form.size,
+        resize=256 if form.size == 224 else form.size,
         weights=paddleclas(class_name, top1, top5),
         aliases=(class_name,),
         mean=(0.5, 0.5, 0.5),
@@ -236,24 +270,45 @@ def _backbone(class_name: str, form: Form, parameters: int, top1: float, top5: f
     )
 
 
-BACKBONES = (
-    # As on PaddleClas's page of the family; its list of all models has 75.53 and 92.11 for the small one, and
-    # 81.87 and 96.18 for the other.
-    _backbone("ViT_small_patch16_224", _SMALL_16, 48_754_408, 77.69, 93.42),
-    _backbone("ViT_base_patch16_224", _BASE_16, 86_567_656, 81.95, 96.17),
-    Backbone(
-        name="dinov2_vits14",
-        build=partial(VisionTransformer, _DINOV2_SMALL_14),
+def _dinov2(name: str, published: str, form: Form, parameters: int) -> Backbone:
+    """Return the record of a network; ``published`` is its name at Hugging Face."""
+    return Backbone(
+        name=name,
+        build=partial(VisionTransformer, form),
         stages=vit_stages,
         taps=("stage3", "stage4.-2"),
-        width=_DINOV2_SMALL_14.width,
-        parameters=22_441_192,
-        weights=PublishedWeights(
-            "https://huggingface.co/facebook/dinov2-small/resolve/main/model.safetensors"
-        ),
-        aliases=("facebook/dinov2-small",),
+        width=form.width,
+        parameters=parameters,
+        weights=PublishedWeights(f"https://huggingface.co/{published}/resolve/main/model.safetensors"),
+        aliases=(published,),
         interpolation="bicubic",
-        size_multiple=_DINOV2_SMALL_14.patch,
+        size_multiple=form.patch,
         translate=dinov2_names,
+    )
+
+
+BACKBONES = (
+    # As on PaddleClas's page of the family; its list of all models has 75.53 and 92.11 for the small one, and
+    # 81.87 and 96.18 for the next. The figures of the others are from that list.
+    _backbone("ViT_small_patch16_224", _SMALL_16, 48_754_408, 77.69, 93.42),
+    _backbone("ViT_base_patch16_224", _BASE_16, 86_567_656, 81.95, 96.17),
+    _backbone("ViT_base_patch16_384", replace(_BASE_16, size=384), 86_859_496, 84.14, 97.17),
+    _backbone("ViT_base_patch32_384", replace(_BASE_16, size=384, patch=32), 88_297_192, 81.76, 96.13),
+    _backbone("ViT_large_patch16_224", _LARGE_16, 304_326_632, 83.03, 96.55),
+    _backbone("ViT_large_patch16_384", replace(_LARGE_16, size=384), 304_715_752, 85.13, 97.36),
+    _backbone("ViT_large_patch32_384", replace(_LARGE_16, size=384, patch=32), 306_632_680, 81.53, 96.08),
+    _dinov2("dinov2_vits14", "facebook/dinov2-small", _DINOV2_SMALL_14, 22_441_192),
+    _dinov2("dinov2_vitb14", "facebook/dinov2-base", _DINOV2_BASE_14, 87_348_712),
+    _dinov2(
+        "dinov2_vits14_reg",
+        "facebook/dinov2-with-registers-small",
+        replace(_DINOV2_SMALL_14, registers=_REGISTERS),
+        22_442_728,
+    ),
+    _dinov2(
+        "dinov2_vitb14_reg",
+        "facebook/dinov2-with-registers-base",
+        replace(_DINOV2_BASE_14, registers=_REGISTERS),
+        87_351_784,
     ),
 )

@@ -17,6 +17,7 @@ from paddle.nn import functional as F
 
 from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
 from hubtune.models.layers import zoo_conv_bn
+from hubtune.models.static_names import StaticNames, rewriting
 
 # Channels and stride of each block of the entry flow.
 _ENTRY_OF_3 = ((128, 2), (256, 2), (728, 2))
@@ -107,6 +108,23 @@ def xception_stages(network: nn.Sequential) -> list[Stage]:
     return stages_of([first, second], entry, [*network._middle_flow], exit_flow, head=[out])
 
 
+_STATIC_NAMES = StaticNames(
+    rewriting(
+        (r"^_exit_flow\._out$", "fc"),
+        *((rf"^_exit_flow\._conv_{number}\.", f"exit_flow_{number + 1}.") for number in range(3)),
+        (r"^_(entry|middle)_flow\._conv_(\d+)\.", r"\1_flow_\2."),
+        (r"^_entry_flow\._", "entry_flow_"),
+        *((rf"^(middle_flow_\d+)\._conv_{n}\.", rf"\1_branch2{'abc'[n]}_weights.") for n in range(3)),
+        (r"\._conv_?1\.", "_branch2a_weights."),
+        (r"\._conv_?2\.", "_branch2b_weights."),
+        (r"\._short$", "_branch1"),
+        (r"\._pointwise_conv$", "_sep"),
+        (r"\._depthwise_conv$", "_dw"),
+    ),
+    norm=lambda layer: f"bn_{layer}",
+)
+
+
 def _backbone(
     depth: int, build: Callable[..., nn.Layer], parameters: int, top1: float, top5: float
 ) -> Backbone:
@@ -121,6 +139,7 @@ def _backbone(
         resize=320,
         weights=paddleclas(f"Xception{depth}", top1, top5),
         aliases=(f"Xception{depth}",),
+        static_names=_STATIC_NAMES,
     )
 
 

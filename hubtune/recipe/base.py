@@ -19,3 +19,19 @@ def _as_bool(value: Any) -> Any:
 
 Switch = Annotated[bool, BeforeValidator(_as_bool)]
 """``True`` or ``False``, which a recipe may also write as ``on`` and ``off``."""
+
+
+def parse_share(value: str | float) -> float:
+    """Turn ``"5%"`` or ``0.05`` into 0.05.
+
+    Raises:
+        ValueError: it is not a share between 0 and 1.
+    """
+    text = str(value).strip()
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise ValueError("not a share between 0 and 1 (or 0% and 100%)")
+    return share

@@ -9,7 +9,7 @@ Engine = Literal["auto", "openvino", "openvino-bf16", "openvino-int8", "paddle",
 ENGINES: tuple[str, ...] = get_args(Engine)
 """What may run a network that is not being trained."""
 
-OptimizerName = Literal["adam", "adamw", "momentum", "sgd", "lamb", "lars"]
+OptimizerName = Literal["adam", "adamw", "momentum", "sgd", "lamb", "lars", "adagrad", "adamax", "rmsprop"]
 
 AUGMENT_PRESETS: dict[str, dict[str, Any]] = {
     "none": {},

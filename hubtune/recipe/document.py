@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hubtune.recipe.schema import Recipe
-from hubtune.storage.yaml_reader import KeyPath, Position, YamlDocument
+from hubtune.storage.yaml_reader import KeyPath, YamlDocument
+from hubtune.storage.yaml_syntax import Position
 
 
 class Location(NamedTuple):

@@ -16,6 +16,7 @@ from hubtune.text import describe_value, escaped
 
 _MOST_NAMES = 5  # in a message
 _SUFFIXES = (".yaml", ".yml")
+_PADDLECLAS_SECTIONS = frozenset({"Arch", "ARCHITECTURE"})
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -30,7 +31,11 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = Path(path)
     parsed = parse_yaml(_read(path))
-    document = RecipeDocument.from_yaml(parsed, escaped(str(path)))
+    source = escaped(str(path))
+    if isinstance(parsed.data, dict) and parsed.data.keys() & _PADDLECLAS_SECTIONS:
+        command = f"hubtune import paddleclas-config {source} -o recipe.yaml"
+        raise RecipeError([f"{source}: this is a configuration of PaddleClas: translate it by {command}"])
+    document = RecipeDocument.from_yaml(parsed, source)
     if not parsed.complete:
         raise _error(document)
     if parsed.data is None:
@@ -59,7 +64,7 @@ def dump_recipe(recipe: Recipe, command: str | None = None) -> str:
     comment = f"# command: {escaped(command)}\n" if command is not None else ""
     return comment + yaml.dump(
         recipe.model_dump(by_alias=True),
-        Dumper=_Dumper,
+        Dumper=RecipeDumper,
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=False,
@@ -130,7 +135,7 @@ def _recipe_names(folder: Path) -> list[str]:
         return []
 
 
-class _Dumper(yaml.SafeDumper):
+class RecipeDumper(yaml.SafeDumper):
     """Writes text so that the strict reader reads it back as text, and never an alias."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -144,4 +149,4 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_Dumper.add_representer(str, _represent_text)
+RecipeDumper.add_representer(str, _represent_text)

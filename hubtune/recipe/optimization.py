@@ -30,17 +30,19 @@ class OptimizerSettings(Settings):
 
     name: Literal["auto", OptimizerName] = "auto"
     """`auto`: the strategy's own (Adam, unless a strategy says otherwise); `adamw` is Adam that subtracts the
-    rules' `weight_decay` from the weights themselves instead of adding it to the gradients."""
+    rules' `weight_decay` from the weights themselves instead of adding it to the gradients; `adagrad`,
+    `adamax` and `rmsprop` are those of PaddleHub."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Of `momentum` and `lars`."""
     nesterov: bool = False
     """Of `momentum`."""
     beta1: float = Field(0.9, ge=0, lt=1)
-    """Of `adam`, `adamw` and `lamb`: decay of the mean gradient."""
+    """Of `adam`, `adamw`, `lamb` and `adamax`: decay of the mean gradient."""
     beta2: float = Field(0.999, ge=0, lt=1)
-    """Of `adam`, `adamw` and `lamb`: decay of the mean square."""
+    """Of `adam`, `adamw` and `lamb`: decay of the mean square; of `adamax`: of the largest gradient."""
     epsilon: float = Field(1e-8, gt=0)
-    """Of `adam`, `adamw` and `lamb`: added to the root of the mean square."""
+    """Of `adam`, `adamw`, `lamb` and `adamax`: keeps divisors above 0. `adagrad` and `rmsprop` take
+    1e-6, and `rmsprop` averages squares by 0.95, as in Paddle."""
     trust: float = Field(0.001, gt=0)
     """Of `lars`: size of a step as a share of the layer's norm. It applies to parameters with `weight_decay`;
     the others take plain steps with momentum, as in Paddle."""
@@ -60,12 +62,16 @@ class ClipSettings(Settings):
 class LossSettings(Settings):
     """The loss that training minimises."""
 
-    name: Literal["cross_entropy", "focal"] = "cross_entropy"
-    """`focal` gives less weight to pictures that are already classified well (Lin et al., 2017)."""
+    name: Literal["cross_entropy", "focal", "bce"] = "cross_entropy"
+    """`focal` gives less weight to pictures that are already classified well (Lin et al., 2017); `bce`,
+    binary cross entropy, is that of multi-label lists, which take it in place of `cross_entropy`."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    """Share of the target that is spread evenly over all classes."""
+    """Share of the target that is spread evenly over all classes; of `bce`, over having a label or not."""
     gamma: float = Field(2.0, ge=0)
     """Of `focal`: how strongly such pictures are weighted down."""
+    auxiliary: float = Field(0.0, ge=0)
+    """Weight of the loss of each auxiliary output of a network that has them. GoogLeNet has two, trained with
+    0.3 (Szegedy et al., 2014); they take pictures of 224 pixels, and the model is without them."""
 
 
 Optimizer = Annotated[OptimizerSettings, BeforeValidator(expand_name)]
@@ -174,6 +180,18 @@ class ExponentialSchedule(_Schedule):
     """Pictures, counted over all epochs."""
 
 
+class ExponentialWarmupSchedule(Settings):
+    """The rate rises over the first epochs, then falls by `decay_rate` every `decay_epochs` (PaddleClas)."""
+
+    name: Literal["exponential_decay_warmup"] = "exponential_decay_warmup"
+    warmup_epochs: float = Field(5.0, ge=0)
+    """Epochs in which the rate rises linearly from 0."""
+    decay_epochs: float = Field(2.4, gt=0)
+    """Epochs between two factors, counted after the warmup."""
+    decay_rate: float = Field(0.97, gt=0, le=1)
+    """The factor."""
+
+
 class OneCycleSchedule(Settings):
     """The rate rises to its full value and falls to almost zero, both along a cosine (Smith, 2018)."""
 
@@ -202,6 +220,7 @@ AnySchedule = (
     | StepSchedule
     | PiecewiseSchedule
     | ExponentialSchedule
+    | ExponentialWarmupSchedule
     | OneCycleSchedule
 )
 Schedule = Annotated[

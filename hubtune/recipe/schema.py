@@ -3,14 +3,12 @@
 ``RunConfig`` is the recipe's training part under PaddleHub's names; both share one set of fields.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import (
     AliasChoices,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -23,22 +21,14 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from hubtune.errors import UsageError, suggest
 from hubtune.recipe import optimization
 from hubtune.recipe.augment import Augment, AugmentSettings, expand_preset
-from hubtune.recipe.base import Settings, Switch
+from hubtune.recipe.base import Settings, Switch, parse_share
 from hubtune.recipe.choices import Engine
+from hubtune.recipe.places import Place, PlaceOrBucket
 from hubtune.recipe.strategies import DefaultFinetuneStrategy, GradientStrategy, SolvedStrategy, Strategy
-
-
-def _as_text(value: Any) -> Any:
-    # A shell expands `~` in an argument, but not inside a recipe. Path's expanduser raises.
-    return os.path.expanduser(value) if isinstance(value, str | os.PathLike) else value  # noqa: PTH111
 
 
 def _expand_strategy(value: Any) -> Any:
     return {"name": "rules", "list": value} if isinstance(value, list) else optimization.expand_name(value)
-
-
-Place = Annotated[str, BeforeValidator(_as_text)]
-"""A path as text with ``~`` expanded; Python callers may pass a ``pathlib.Path``."""
 
 
 class ImageSettings(Settings):
@@ -57,6 +47,9 @@ class ImageSettings(Settings):
     bits: Annotated[int, Field(ge=9, le=16)] | Literal["auto"] = "auto"
     """Bits that pictures in files of 16 bits use: microscopes and depth cameras write 10, 12 or 14 of them,
     which would look black. `auto`: as many as the largest value in all lists needs."""
+    mean_std: Literal["module", "from_data"] = "module"
+    """Mean and standard deviation that pictures are normalised by: the module's own, or `from_data`, those of
+    the training list (of at most 10,000 of its pictures), for networks that start from random values."""
     bad_pictures: Literal["skip", "stop"] = "skip"
     """What training does with a picture that cannot be read: leave it out and report it, or stop."""
     max_bad: str | float = "1%"
@@ -82,19 +75,20 @@ class ImageSettings(Settings):
 class ListSettings(Settings):
     """The pictures: a folder and its list files."""
 
-    base: Place = Field(min_length=1, examples=["datasets/idol5"])
-    """Folder that holds the list files; relative paths in the lists are relative to it."""
-    train: str | None = None
-    """Training list; default `train_list.txt`."""
-    validate_: str | None = Field(None, alias="validate")
+    base: PlaceOrBucket = Field(min_length=1, examples=["datasets/idol5"])
+    """Folder that holds the list files; relative paths in the lists are relative to it. May be in a bucket:
+    `s3://bucket/folder`."""
+    train: Place | None = None
+    """Training list; default `train_list.txt`, or `train.txt` as PaddleX names it."""
+    validate_: Place | None = Field(None, alias="validate")
     """Validation list; default `validate_list.txt`, or `val_list.txt` as PaddleClas names it."""
-    test: str | None = None
+    test: Place | None = None
     """Test list, used once at the end; default `test_list.txt` if it exists."""
-    labels: str | None = None
-    """Class names, one per line; default `label_list.txt`, or `labels.txt` as PaddleX names it."""
+    labels: Place | None = None
+    """Class names, one per line; default `label_list.txt`, or `labels.txt`, `label.txt`, …"""
     encoding: str | None = None
     """Encoding of the list files where it is not UTF-8, such as `gbk`."""
-    labels_are: Literal["numbers", "numbers-from-1", "names"] | None = None
+    labels_are: Literal["numbers", "numbers-from-1", "names", "multi-label"] | None = None
     """What the labels in the lists are; needed only where more than one reading fits."""
 
 
@@ -106,11 +100,11 @@ class ModuleSection(Settings):
     """The pretrained module to start from."""
 
     name: Place = Field(min_length=1, examples=["xception71_imagenet"])
-    """Hub name (`xception71_imagenet`), `paddle.vision:<name>`, or the path of a module folder or weights
-    file."""
+    """Hub name (`xception71_imagenet`), `paddle.vision:<name>`, or the path of a module folder (or a
+    `.tar.gz` of it), of a run or model folder to go on from, or of weights."""
     weights: Place = "official"
-    """`official` (cache, mirrors, official address), the path of a `.safetensors` or `.pdparams` file, or
-    `none` for random values."""
+    """`official` (cache, mirrors, official address), the path of a `.safetensors` or `.pdparams` file or of
+    Paddle 1's parameters, or `none` for random values."""
     trust_code: bool = False
     """Whether code in a module folder (`module.py`) may run, in Python; a command needs `--trust-code`."""
 
@@ -127,6 +121,14 @@ class TrainSection(Settings):
     micro_batch: int | None = Field(None, ge=1, le=65_536)
     """Pictures in memory at once; the gradients of a batch's parts are added up, which gives the same steps
     except for BatchNorm statistics that are updated. Default: the whole batch."""
+    shards: int | None = Field(None, ge=1, le=1024)
+    """Parts of a batch; any number of processes that divides it gives the same result. Default: with several
+    processes, up to 8 with at least 4 pictures each."""
+    shard_window: int | None = Field(None, ge=1)
+    """Tar shards (`hubtune data pack`) that an epoch mixes before it goes on to the next ones. Default: all,
+    or for a bucket that does not fit into `HUBTUNE_SHARD_CACHE`, a third of what that holds."""
+    model_average_interval: int | None = Field(None, ge=1)
+    """Another algorithm for several processes: each makes this many steps before the models are averaged."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] | None = None
     """Learning rate; default 1e-4 for fine-tuning, 1e-5 for the last stage alone, 1e-3 from scratch; `auto`:
     a range test of a few dozen steps chooses it."""
@@ -155,11 +157,16 @@ class TrainSection(Settings):
     loss_scale: Annotated[float, Field(gt=0)] | Literal["dynamic"] = "dynamic"
     """Factor on the loss with fp16 (PaddleCV's `scale_loss`)."""
     eval_interval: int = Field(100, ge=1)
-    """Steps between evaluations on the validation list; each epoch also ends with one."""
+    """Steps between evaluations on the validation list; the last step is followed by one, too."""
+    eval_each_epoch: Switch = True
+    """Whether each epoch also ends with an evaluation, whatever the interval; PaddleHub 1.x: `off`."""
     log_interval: int = Field(10, ge=1)
     """Steps between log lines."""
     save_ckpt_interval: int | None = Field(None, ge=1)
     """Steps between checkpoints; default: at the end of each epoch, and every five minutes."""
+    keep: Annotated[str, Field(pattern=r"^(auto|all|best|last [1-9]\d{0,3})$")] = "auto"
+    """Checkpoints that stay: `all`, `last N`, or `auto`: the last two, after the run one. `best`: also the
+    first one from the best evaluation on."""
     on_disk_full: Literal["stop", "warn"] = "stop"
     """What a full disk does to training: `stop` it, or `warn` and go on without the checkpoint or model that
     did not fit. The last checkpoint must fit."""
@@ -173,8 +180,8 @@ class TrainSection(Settings):
     """Widths of fully connected layers with ReLU between the pooled features and the class scores."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of the order of pictures, augmentation, dropout and the head's initial values."""
-    device: str = Field("auto", pattern=r"^(auto|cpu|gpu(:\d+)?)$")
-    """`auto`, `cpu`, `gpu` or `gpu:<number>`."""
+    device: str = Field("auto", pattern=r"^(auto|cpu|gpu(:\d+(,\d+)*)?)$")
+    """`auto`, `cpu`, `gpu`, `gpu:<number>`, or `gpu:0,1` for a process on each of these."""
     engine: Engine = "auto"
     """What runs a network that is not being trained: `openvino` (the choice of `auto` on a CPU),
     `openvino-bf16` (faster and slightly less exact, on processors that support it), `openvino-int8` (strategy
@@ -196,8 +203,9 @@ class RunConfig(TrainSection, ImageSettings):
     """Passes over the training list (PaddleHub's `num_epoch`)."""
     strategy: Strategy = DefaultFinetuneStrategy()
     """What is trained, and how."""
-    checkpoint_dir: Place | None = None
-    """The run folder; default `runs/<name of the data's base folder>`."""
+    checkpoint_dir: PlaceOrBucket | None = None
+    """The run folder; default `runs/<name of the data's base folder>`. With the address of a folder in a
+    bucket, the run is copied there as it goes."""
     report: Switch = True
     """Whether a finished run gets its page, `report.html`."""
     reference: Switch = True
@@ -253,7 +261,7 @@ def _describe_error(error: ErrorDetails, known: list[str]) -> str:
     if error["type"] == "extra_forbidden":
         return f"RunConfig has no {name!r}.{suggest(name, known)}"
     found = "" if isinstance(error["input"], dict) else f", not {error['input']!r:.60}"
-    return f"RunConfig{'.' * bool(name)}{name}: {error['msg']}{found}"
+    return f"RunConfig{'.' * bool(name)}{name}: {error['msg'].removeprefix('Value error, ')}{found}"
 
 
 class Recipe(Settings):
@@ -280,8 +288,9 @@ class Recipe(Settings):
     """What is trained, and how: a name, a name with settings, or a list of rules."""
     train: TrainSection = TrainSection()
     """How it is trained."""
-    run: Place | None = None
-    """The run folder; default `runs/<name of the recipe>`."""
+    run: PlaceOrBucket | None = None
+    """The run folder; default `runs/<name of the recipe>`. With the address of a folder in a bucket,
+    `s3://bucket/runs/NAME`, the run is copied there as it goes."""
     report: Switch = True
     """Whether a finished run gets its page, `report.html`; `on` or `off`."""
     reference: Switch = True
@@ -332,19 +341,3 @@ def _check_strategy(train: TrainSection, strategy: Strategy) -> None:
 def _impossible(key: str, message: str) -> PydanticCustomError:
     """Return the error for settings that are valid one by one; `key` is the place to report."""
     return PydanticCustomError("impossible", message, {"key": key})
-
-
-def parse_share(value: str | float) -> float:
-    """Turn ``"5%"`` or ``0.05`` into 0.05.
-
-    Raises:
-        ValueError: it is not a share between 0 and 1.
-    """
-    text = str(value).strip()
-    try:
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        share = -1
-    if not 0 <= share <= 1:
-        raise ValueError("not a share between 0 and 1 (or 0% and 100%)")
-    return share

@@ -274,7 +274,7 @@ class LastStageStrategy(HeadSettings, _Trained):
     default_rate: ClassVar[float] = 1e-5
     train_keys: ClassVar = frozenset(
         "epochs batch_size micro_batch learning_rate optimizer schedule clip loss balance dropout ema "
-        "average_best early_stopping eval_interval log_interval save_ckpt_interval on_disk_full "
+        "average_best early_stopping eval_interval log_interval save_ckpt_interval keep on_disk_full "
         "batch_norm amp loss_scale seed device engine".split()
     )
 

@@ -29,7 +29,7 @@ _MARK = b"tEXtSoftware\0" + _SOFTWARE.encode()
 
 @dataclass(frozen=True)
 class PreviewSource:
-    """A training list, its class names, and how a run prepares the images."""
+    """A training list, the names of its classes or sets of labels, and how a run prepares the images."""
 
     entries: list[ImageEntry]
     labels: list[str]
@@ -111,14 +111,15 @@ def _mixed_cells(
         return
     scale, shift = source.view.scale_and_shift
     labels = [row.entry.label for row in rows]
+    targets = np.eye(len(source.labels), dtype=np.float32)[labels]
     for number in range(count):
         step, index = divmod(number, len(rows))
         inputs = [source.view.normalise(row.epochs[step % len(row.epochs)]) for row in rows]
         random = rng_for(source.seed, "mix", step)
-        mixed, targets = mix_batch(inputs, labels, len(source.labels), settings, random)
+        mixed, mixed_targets = mix_batch(inputs, targets, settings, random)
         pixels = (mixed[index] + shift[:, None, None]) / scale[:, None, None]
         image = _to_rgb(np.rint(pixels.clip(0, 255)).astype(np.uint8).transpose(1, 2, 0))
-        shares = targets[index]
+        shares = mixed_targets[index]
         classes = [label for label in np.argsort(-shares, kind="stable").tolist() if shares[label]]
         caption = " + ".join(f"{100 * shares[label]:.0f} % {source.labels[label]}" for label in classes)
         fallback = " + ".join(f"{100 * shares[label]:.0f} % class {label}" for label in classes)

@@ -12,6 +12,7 @@ _WIDTH, _HEIGHT = 340, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 40
 _MAP_SIDE = 600
 _LEAST_DOT = 2.5
+_BAR_STEP = 36
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,16 @@ class ChartText:
     description: str
     x: str
     y: str
+
+
+@dataclass(frozen=True)
+class ChartBar:
+    """A bar of a chart: its name, its share from 0 to 1 with the text for it, and a share to compare with."""
+
+    name: str
+    share: float
+    text: str
+    reference: float
 
 
 class _Axes:
@@ -88,6 +99,33 @@ def draw_interval(share: float, interval: tuple[float, float]) -> Markup:
         '<svg class="bar" viewBox="0 0 100 12" aria-hidden="true"><path class="track" d="M0 6H100"/>'
         '<path class="interval" d="M{} 6H{}"/><circle cx="{}" cy="6" r="4"/></svg>'
     ).format(round(100 * low, 1), round(100 * high, 1), round(100 * share, 1))
+
+
+def draw_bars(bars: Sequence[ChartBar], text: ChartText) -> Markup:
+    """Draw shares as bars below one another, each below its name, with a mark at what it compares with."""
+    parts = []
+    for number, bar in enumerate(bars):
+        top = number * _BAR_STEP
+        parts.append(
+            Markup(
+                '<text x="0" y="{name}">{}</text><text x="{wide}" y="{name}" class="end">{}</text>'
+                '<rect class="track" y="{top}" width="{wide}" height="8"/>'
+                '<rect class="value" y="{top}" width="{}" height="8"/>'
+                '<path class="mark" d="M{} {}v14"/>'
+            ).format(
+                *(
+                    bar.name,
+                    bar.text,
+                    round(_WIDTH * bar.share, 1),
+                    round(_WIDTH * bar.reference, 1),
+                    top + 17,
+                ),
+                name=top + 14,
+                top=top + 20,
+                wide=_WIDTH,
+            )
+        )
+    return _svg(Markup().join(parts), text, _WIDTH, len(bars) * _BAR_STEP, "bars")
 
 
 def draw_confusion_map(confusion: np.ndarray, text: ChartText) -> Markup:

@@ -50,9 +50,17 @@ def save_labelled_images(
                 cells.append(SheetCell(None, row.error or "cannot be read any more"))
                 continue
             caption = fallback = "unknown"
+            named = row.labels or {}
             if row.label is not None and row.score is not None:
-                score = f"{100 * row.score:.0f} %"
-                caption, fallback = f"{row.label} {score}", f"class {number_of[row.label]}: {score}"
+                named = {row.label: row.score}
+            if named:
+                caption = " · ".join(f"{label} {100 * score:.0f} %" for label, score in named.items())
+                numbered = {number_of[label]: score for label, score in named.items()}
+                fallback = " · ".join(
+                    f"class {place}: {100 * score:.0f} %" for place, score in numbered.items()
+                )
+            elif row.labels is not None and not row.rejected:
+                caption = fallback = "no label"
             if explanation is not None and explanation.maps:
                 image = draw_heat(image, explanation.heat(*image.size))
             drawing = label_image(image, caption, fallback)

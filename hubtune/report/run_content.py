@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.list_files import read_split_record
-from hubtune.data.listing import ImageEntry, count_by_class
+from hubtune.data.listing import ImageEntry, count_by_class, count_by_label, count_unlabelled
 from hubtune.errors import HubtuneError, writing
 from hubtune.evaluation.evaluation import Evaluation
+from hubtune.evaluation.label_evaluation import LabelEvaluation
 from hubtune.evaluation.metrics import Metrics
 from hubtune.log import logger
 from hubtune.messages import language
@@ -36,7 +38,7 @@ class MeasuredList:
         trained: number of its images that are in the training list; 0 for a list of the run.
     """
 
-    evaluation: Evaluation | None
+    evaluation: Evaluation | LabelEvaluation | None
     name: str = "test"
     untouched: bool = True
     trained: int = 0
@@ -47,16 +49,18 @@ class RunLists:
     """The images of a run.
 
     Attributes:
-        labels: class names.
+        labels: class names; of multi-label data, names of the sets of labels.
         examples: the images of each list.
         remarks: what a person should know about the lists, one sentence each.
         groups: path → number of the image's group.
+        label_sets: the labels of multi-label data, and their sets.
     """
 
     labels: Sequence[str]
     examples: Mapping[str, Sequence[ImageEntry]]
     remarks: Sequence[str] = ()
     groups: Mapping[Path, int] = field(default_factory=dict)
+    label_sets: LabelSets | None = None
 
 
 def write_report(
@@ -108,7 +112,9 @@ def gather_report(
         trained=measured.trained,
         earlier=_earlier_figures(run, result, measured.name),
         findings=findings,
-        counts=count_by_class(lists.labels, lists.examples),
+        **_counts(lists),
+        multi_label=lists.label_sets is not None,
+        thresholds_from=_source_of_thresholds(lists, result),
         skipped=run.read_skipped(),
         groups=len(groups) if isinstance(groups, list) else None,
         random_leaks={
@@ -122,6 +128,26 @@ def gather_report(
             **_describe_use(manifest, result),
         },
     )
+
+
+def _counts(lists: RunLists) -> dict[str, Any]:
+    sets, examples = lists.label_sets, lists.examples
+    if sets is None:
+        return {"counts": count_by_class(lists.labels, examples)}
+    return {
+        "counts": count_by_label(sets, examples),
+        "sizes": {name: len(entries) for name, entries in examples.items()},
+        "unlabelled": count_unlabelled(sets, examples),
+    }
+
+
+def _source_of_thresholds(lists: RunLists, result: Mapping[str, Any]) -> str:
+    if lists.label_sets is None:
+        return ""
+    # A head that was solved has thresholds of its own; a trained network gets them on the validation list.
+    if not result.get("best_step"):
+        return "train"
+    return "validate" if lists.examples.get("validate") else ""
 
 
 def _earlier_figures(run: RunFolder, result: dict[str, Any], name: str) -> Metrics | None:

@@ -1,27 +1,26 @@
 """Render the report of a run as one HTML file that needs nothing else."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
-import numpy as np
 from markupsafe import Markup
 
 from hubtune.evaluation.evaluation import ClassMetrics
 from hubtune.report.charts import draw_interval
-from hubtune.report.gallery import Figure, Gallery, order_by_interest
+from hubtune.report.gallery import Figure, order_by_interest
 from hubtune.report.html_page import render_page
-from hubtune.report.phrases import Phrases, shell_word
+from hubtune.report.label_page import LabelPage
+from hubtune.report.phrases import Phrases
 from hubtune.report.run_charts import draw_run_charts
 from hubtune.report.run_report import MOST_CLASSES, RunReport, SuspectLabel, worst_mistakes
 from hubtune.report.run_summary import describe_curve, describe_pair, summarise
+from hubtune.report.shared_page import MOST_SUSPECTS, SharedPage
 
-_MOST_SUSPECTS, _MOST_ODD = 60, 24
 _FIRST_PAIRS, _FIGURES_PER_PAIR = 3, 4  # on the first screen
 _MOST_PAIRS, _MOST_PAIRS_WITH_MATRIX = 50, 10
 _LEVELS = 6  # shades of the confusion matrix
-_PLACEHOLDER = "RUN"  # for the run folder, on a page without paths
 
 
 @dataclass(frozen=True)
@@ -59,41 +58,33 @@ def render_run_report(report: RunReport, *, language: str, images: bool) -> str:
         language: ``en`` or ``zh``.
         images: whether it shows pictures, names of files, and paths; without, it may be passed on.
     """
-    page = _RunPage(report, Phrases(language), images=images)
+    kind = LabelPage if report.multi_label else _ClassPage
+    page = kind(report, Phrases(language), images=images)
     return render_page("run", language, page=page, report=report, phrases=page.phrases)
 
 
-class _RunPage:
-    """The content of the page, as the template asks for it.
+class _ClassPage(SharedPage):
+    """The page of a model of one class a picture.
 
     Attributes:
         evaluation: the evaluation, if at least one image can be read.
-        gallery: the pictures; ``None`` for a page without.
-        audit_command: examines all labels.
     """
 
-    most_classes = MOST_CLASSES
-    most_skipped = 200
+    by_label = False
 
     def __init__(self, report: RunReport, phrases: Phrases, *, images: bool) -> None:
-        self.report, self.phrases = report, phrases
         self.evaluation = report.measured
-        self.gallery = Gallery(self._paths(), report.findings.heat_maps) if images else None
-        folder = _PLACEHOLDER if self.gallery is None else report.folder
-        # Both may name files.
-        self.remarks = [] if self.gallery is None else report.remarks
-        self.skipped = [] if self.gallery is None else report.skipped
-        self.summary = summarise(report, phrases, folder=folder)
-        self.audit_command = f"hubtune audit {shell_word(folder)}"
+        super().__init__(report, phrases, images=images)
+        self.summary = summarise(report, phrases, folder=self.folder)
         self.charts = draw_run_charts(report, self.evaluation, phrases)
 
-    def _paths(self) -> Iterator[str]:
-        """The pictures of the page, the most important first."""
-        yield from (str(issue.path) for issue in self._suspects)
-        if self.evaluation is not None:
-            paths = self.evaluation.answers.paths
-            yield from (paths[place] for place in self._odd_places)
-            yield from (paths[place] for place in order_by_interest(self.evaluation.answers))
+    @property
+    def _suspect_paths(self) -> list[Path]:
+        return [issue.path for issue in self._suspects]
+
+    @property
+    def _places_by_interest(self) -> list[int]:
+        return [] if self.evaluation is None else order_by_interest(self.evaluation.answers)
 
     @property
     def curve_sentence(self) -> str:
@@ -103,39 +94,13 @@ class _RunPage:
 
     @property
     def _suspects(self) -> list[SuspectLabel]:
-        return [*(self.report.findings.label_issues or ())][:_MOST_SUSPECTS]
-
-    @cached_property
-    def _odd_places(self) -> list[int]:
-        """The places of the images that are least like the training images, the least similar first."""
-        if self.evaluation is None or self.evaluation.answers.similarity is None:
-            return []
-        similarity, threshold = self.evaluation.answers.similarity, self.report.findings.similarity_threshold
-        order = np.argsort(similarity, kind="stable")[:_MOST_ODD]
-        return [int(place) for place in order if threshold is not None and similarity[place] < threshold]
+        return [*(self.report.findings.label_issues or ())][:MOST_SUSPECTS]
 
     @property
     def suspects(self) -> list[tuple[Figure, SuspectLabel]]:
         """The labels that may be wrong, with their pictures."""
         assert self.gallery is not None
         return [(self.gallery.figure(issue.path), issue) for issue in self._suspects]
-
-    @property
-    def odd(self) -> list[tuple[Figure, str, str]]:
-        """Pictures unlike the training pictures, their similarity, and the name of the nearest of those."""
-        if not self._odd_places or self.gallery is None or self.evaluation is None:
-            return []
-        answers = self.evaluation.answers
-        assert answers.similarity is not None
-        names = answers.nearest or [None] * len(answers.paths)
-        return [
-            (
-                self.gallery.figure(answers.paths[place]),
-                f"{answers.similarity[place]:.2f}",
-                names[place] or "",
-            )
-            for place in self._odd_places
-        ]
 
     @property
     def mistakes(self) -> list[ShownAnswer]:
@@ -239,39 +204,3 @@ class _RunPage:
             )
             for entry in entries
         ]
-
-    @property
-    def unreadable(self) -> list[tuple[str, str]]:
-        """Name and reason of the images of the list that cannot be read."""
-        evaluation = self.report.evaluation
-        if evaluation is None or self.gallery is None:
-            return []
-        answers = evaluation.answers
-        return [
-            (self.gallery.figure(path).name, error)
-            for path, error in zip(answers.paths, answers.errors, strict=True)
-            if error is not None
-        ]
-
-    @property
-    def used(self) -> list[tuple[str, str]]:
-        """What was used, with titles; without pictures, no command and no path."""
-        gettext = self.phrases.gettext
-        titles = {
-            "module": gettext("module"),
-            "strategy": gettext("strategy"),
-            "views": gettext("views"),
-            "started": gettext("started"),
-            "duration": gettext("time"),
-            "command": gettext("command"),
-            "versions": gettext("versions"),
-            "machine": gettext("machine"),
-            "train": gettext("training list, SHA-256"),
-            "validate": gettext("validation list, SHA-256"),
-            "test": gettext("test list, SHA-256"),
-            "weights": gettext("weights, SHA-256"),
-            "code": gettext("code of the module, SHA-256"),
-        }
-        hidden = ("command", "module") if self.gallery is None else ()
-        used = self.report.used
-        return [(title, used[key]) for key, title in titles.items() if used.get(key) and key not in hidden]

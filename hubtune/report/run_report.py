@@ -9,6 +9,8 @@ import numpy as np
 
 from hubtune.evaluation.answers import Answers
 from hubtune.evaluation.evaluation import Evaluation
+from hubtune.evaluation.label_answers import LabelAnswers
+from hubtune.evaluation.label_evaluation import LabelEvaluation
 from hubtune.evaluation.metrics import Metrics
 
 MOST_CLASSES = 30
@@ -35,6 +37,23 @@ class SuspectLabel:
     own: float
     other: str
     other_probability: float
+
+
+@dataclass(frozen=True)
+class SuspectDecision:
+    """A label that a multi-label image probably has although the list does not say so, or the other way.
+
+    Attributes:
+        path: the image.
+        label: name of the label.
+        is_given: whether the image has it by the list.
+        probability: of the label, by a model that was trained without the image.
+    """
+
+    path: Path
+    label: str
+    is_given: bool
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,7 @@ class Findings:
         heat_maps: path of an image, as in the answers → WebP file that shows where the model looked.
         label_issues: labels of the training list that are probably wrong, by models that had not seen the
             image; ``None``: not checked.
+        decision_issues: the same of multi-label data.
         labels_sampled: number of training images that were checked, a sample; ``None``: all.
         similarity_threshold: similarity to training images below which an image is of another kind;
             ``None``: unknown.
@@ -88,6 +108,7 @@ class Findings:
 
     heat_maps: Mapping[str, bytes] = field(default_factory=dict)
     label_issues: Sequence[SuspectLabel] | None = None
+    decision_issues: Sequence[SuspectDecision] | None = None
     labels_sampled: int | None = None
     similarity_threshold: float | None = None
     learning_curve: MeasuredCurve | None = None
@@ -106,7 +127,12 @@ class RunReport:
         trained: number of its images that are in the training list; 0 for a list of the run.
         earlier: figures on that list from the end of the run, for images that are gone.
         findings: what was found out beside the figures.
-        counts: class → number of images in each list, by the list's name.
+        counts: class, or label of multi-label data → number of images in each list, by the list's name.
+        multi_label: whether an image may have several labels.
+        sizes: number of images in each list, by its name, where ``counts`` has an image several times.
+        unlabelled: number of images without a label in each list, likewise.
+        thresholds_from: what the thresholds of a multi-label model were chosen on: ``train``, images that
+            were left out of a fit; ``validate``; or empty if they were not chosen.
         skipped: list, path and reason of each image that could not be read in training.
         groups: number of groups of copies or related images that stay in one list; ``None``: unknown.
         random_leaks: list → images with a copy in training that a random split would have had.
@@ -119,13 +145,17 @@ class RunReport:
 
     name: str
     folder: str
-    evaluation: Evaluation | None
+    evaluation: Evaluation | LabelEvaluation | None
     list_name: str = "test"
     untouched: bool = True
     trained: int = 0
     earlier: Metrics | None = None
     findings: Findings = field(default_factory=Findings)
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    multi_label: bool = False
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    unlabelled: Mapping[str, int] = field(default_factory=dict)
+    thresholds_from: str = ""
     skipped: Sequence[tuple[str, str, str]] = ()
     groups: int | None = None
     random_leaks: Mapping[str, float] = field(default_factory=dict)
@@ -135,16 +165,44 @@ class RunReport:
 
     @property
     def measured(self) -> Evaluation | None:
-        """The evaluation, if at least one image can be read."""
-        return self.evaluation if self.evaluation is not None and self.evaluation.count else None
+        """The evaluation of classes, if at least one image can be read."""
+        evaluation = self.evaluation
+        return evaluation if isinstance(evaluation, Evaluation) and evaluation.count else None
+
+    @property
+    def measured_labels(self) -> LabelEvaluation | None:
+        """The evaluation of labels, if at least one image can be read."""
+        evaluation = self.evaluation
+        return evaluation if isinstance(evaluation, LabelEvaluation) and evaluation.count else None
 
     @property
     def metrics(self) -> Metrics | None:
         """The overall figures: those of the evaluation, or else the earlier ones."""
-        return self.measured or self.earlier
+        return self.measured or self.measured_labels or self.earlier
 
 
 def worst_mistakes(answers: Answers, most: int = MOST_MISTAKES) -> list[int]:
     """Return the places of the wrong answers with the highest confidence, the highest first."""
     wrong = np.flatnonzero(answers.readable & ~answers.correct)
     return [int(place) for place in wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:most]]
+
+
+def worst_label_mistakes(answers: LabelAnswers, most: int = MOST_MISTAKES) -> list[tuple[int, int]]:
+    """Return the places of the images with the most wrong labels, and the number of the worst label of each.
+
+    Of images with the same number of wrong labels, those come first whose worst one is the surest.
+    """
+    distance = wrong_distance(answers)
+    counts, worst = (distance > 0).sum(axis=1), distance.max(axis=1, initial=0)
+    order = np.lexsort((-worst, -counts))
+    return [(int(place), int(distance[place].argmax())) for place in order[:most] if counts[place]]
+
+
+def wrong_distance(answers: LabelAnswers) -> np.ndarray:
+    """Return how far the probability of each wrong decision is from the truth, ``[N, labels]``.
+
+    0 for right decisions and unreadable images; 1 for a probability that is NaN.
+    """
+    wrong = ~answers.right_decisions & answers.readable[:, None]
+    distance = np.abs(answers.probabilities - answers.truth)
+    return np.where(wrong, np.nan_to_num(distance, nan=1.0), 0.0)

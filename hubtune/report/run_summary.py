@@ -3,14 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from hubtune.evaluation.evaluation import ClassMetrics, ConfusedPair, Evaluation
 from hubtune.evaluation.metrics import Metrics
 from hubtune.report.phrases import Phrases, shell_word
 from hubtune.report.run_report import MeasuredCurve, RunReport
 
-_UNSURE = 0.05  # half of an interval's width, above which more pictures are recommended
+UNSURE = 0.05
+"""Half of an interval's width, above which more images are recommended."""
+
+FEW_IMAGES = 10
+"""Images of a class or label, below which its figures say little."""
+
 _WORTHWHILE = 0.005  # gain of accuracy
-_FEW_IMAGES = 10  # of a class: its figures say little
 
 
 @dataclass(frozen=True)
@@ -148,10 +154,7 @@ def describe_pair(pair: ConfusedPair, evaluation: Evaluation, phrases: Phrases) 
 
 
 def _cautions(report: RunReport, phrases: Phrases) -> Iterator[str]:
-    if report.measured is None and report.metrics is not None:
-        yield phrases.gettext(
-            "The pictures of the list cannot be read any more: this figure is from the end of the run."
-        )
+    yield from describe_gone(report, phrases)
     if issues := report.findings.label_issues:
         yield (
             phrases.ngettext("%s label may be wrong.", "%s labels may be wrong.", len(issues))
@@ -164,6 +167,19 @@ def _cautions(report: RunReport, phrases: Phrases) -> Iterator[str]:
         )
     if report.measured is not None:
         yield from _cautions_of_figures(report, report.measured, phrases)
+    yield from describe_unreadable(report, phrases)
+
+
+def describe_gone(report: RunReport, phrases: Phrases) -> Iterator[str]:
+    """Say that the figures are those of the end of the run, if they are."""
+    if report.metrics is not None and report.metrics is report.earlier:
+        yield phrases.gettext(
+            "The pictures of the list cannot be read any more: this figure is from the end of the run."
+        )
+
+
+def describe_unreadable(report: RunReport, phrases: Phrases) -> Iterator[str]:
+    """Say how many images could not be read, if there are any."""
     unreadable = report.evaluation.answers.unreadable if report.evaluation is not None else 0
     if count := max(len(report.skipped), unreadable):
         yield (
@@ -176,19 +192,33 @@ def _cautions(report: RunReport, phrases: Phrases) -> Iterator[str]:
         )
 
 
+def describe_odd(report: RunReport, similarity: np.ndarray | None, phrases: Phrases) -> Iterator[str]:
+    """Say how many images are unlike the training images, given their similarities, if there are any."""
+    threshold = report.findings.similarity_threshold
+    if threshold is not None and similarity is not None and (odd := int((similarity < threshold).sum())):
+        yield (
+            phrases.ngettext(
+                "%s picture is unlike the training pictures.",
+                "%s pictures are unlike the training pictures.",
+                odd,
+            )
+            % f"{odd:,}"
+        )
+
+
 def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phrases) -> Iterator[str]:
     low, high = evaluation.interval
-    if (half := (high - low) / 2) > _UNSURE:
+    if (half := (high - low) / 2) > UNSURE:
         yield phrases.ngettext(
             "With %(count)s picture, the accuracy is known to about ±%(points)s percentage points.",
             "With %(count)s pictures, the accuracy is known to about ±%(points)s percentage points. Four "
             "times as many would halve that.",
             evaluation.count,
         ) % {"count": f"{evaluation.count:,}", "points": f"{100 * half:.0f}"}
-    few = [entry.label for entry in evaluation.per_class if 0 < entry.count < _FEW_IMAGES]
+    few = [entry.label for entry in evaluation.per_class if 0 < entry.count < FEW_IMAGES]
     if few:
         yield phrases.gettext("Fewer than %(count)s pictures of a class say little about it: %(names)s.") % {
-            "count": _FEW_IMAGES,
+            "count": FEW_IMAGES,
             "names": phrases.names(few),
         }
     missing = [entry.label for entry in evaluation.per_class if not entry.count]
@@ -207,26 +237,13 @@ def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phr
         text = too_sure if evaluation.mean_confidence > high else not_sure
         mean, right = phrases.percent(evaluation.mean_confidence), phrases.percent(evaluation.accuracy)
         yield text % {"mean": mean, "right": right}
-    threshold, similarity = report.findings.similarity_threshold, evaluation.answers.similarity
-    if threshold is not None and similarity is not None and (odd := int((similarity < threshold).sum())):
-        yield (
-            phrases.ngettext(
-                "%s picture is unlike the training pictures.",
-                "%s pictures are unlike the training pictures.",
-                odd,
-            )
-            % f"{odd:,}"
-        )
+    yield from describe_odd(report, evaluation.answers.similarity, phrases)
 
 
 def _steps(report: RunReport, phrases: Phrases, folder: str) -> Iterator[NextStep]:
     if report.findings.label_issues:
         yield NextStep(phrases.gettext("Look at the labels that may be wrong, and correct those that are."))
-    if report.list_name == "train" or report.trained or not report.untouched or report.metrics is None:
-        yield NextStep(
-            phrases.gettext("Put pictures aside for a test, on which nothing is chosen:"),
-            "hubtune split PICTURES --val 20 --test 20",
-        )
+    yield from recommend_test(report, phrases)
     confused = report.measured.most_confused if report.measured is not None else []
     if confused and confused[0].count > 1:
         yield NextStep(
@@ -237,7 +254,21 @@ def _steps(report: RunReport, phrases: Phrases, folder: str) -> Iterator[NextSte
         )
     if report.findings.learning_curve is not None:
         yield NextStep(describe_curve(report.findings.learning_curve, phrases))
-    yield NextStep(phrases.gettext("Predict new pictures:"), f"hubtune predict PICTURES --model {folder}")
+    yield recommend_prediction(phrases, folder)
+
+
+def recommend_test(report: RunReport, phrases: Phrases) -> Iterator[NextStep]:
+    """Recommend a test list, where the figures are not those of one."""
+    if report.list_name == "train" or report.trained or not report.untouched or report.metrics is None:
+        yield NextStep(
+            phrases.gettext("Put pictures aside for a test, on which nothing is chosen:"),
+            "hubtune split PICTURES --val 20 --test 20",
+        )
+
+
+def recommend_prediction(phrases: Phrases, folder: str) -> NextStep:
+    """Recommend to predict images by the run, given its name in commands, escaped for a shell."""
+    return NextStep(phrases.gettext("Predict new pictures:"), f"hubtune predict PICTURES --model {folder}")
 
 
 def describe_curve(curve: MeasuredCurve, phrases: Phrases) -> str:

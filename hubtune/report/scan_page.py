@@ -25,14 +25,15 @@ def render_scan_page(source: str, scan: Scan, issues: Sequence[Issue]) -> str:
 
     Thumbnails are decoded and saved again, so that they carry no metadata, such as where a photo was taken.
     """
-    sizes = {label: len(own) for label, own in scan.classes.items()}
+    sizes = scan.sizes
     return render_page(
         "scan",
         ENGLISH,
         source=source,
         sizes=sizes,
         largest=max(sizes.values(), default=0),
-        total=sum(sizes.values()),
+        total=sum(map(len, scan.classes.values())),
+        by_label=scan.label_sets is not None,
         sections=[_make_section(issue) for issue in issues],
         remarks=scan.notes,
     )

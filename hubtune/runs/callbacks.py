@@ -55,6 +55,12 @@ class Callback:
             rate: learning rate of the step, before any factor of the strategy's rules.
         """
 
+    def evaluating(self, name: str, *, step: int) -> None:
+        """The model of a step is about to be measured on a list, ``validate`` or ``test``.
+
+        :meth:`evaluated` follows, unless the list is empty or none of its images can be read.
+        """
+
     def evaluated(self, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
         """The model was measured on a list.
 
@@ -64,6 +70,14 @@ class Callback:
             metrics: the figures; at least one image is counted.
             step: the model's step; 0 for a head that was solved in closed form.
             best: whether no earlier validation was as good; always ``False`` for ``test``.
+        """
+
+    def saved(self, checkpoint: Path, *, step: int) -> None:
+        """A checkpoint was saved, from which the run can be resumed.
+
+        Args:
+            checkpoint: its folder; a later checkpoint may replace it.
+            step: number of the step that it was saved after.
         """
 
     def notice(self, text: str) -> None:

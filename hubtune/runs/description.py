@@ -13,7 +13,9 @@ from typing import Any
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
 from hubtune.data.images.bit_depth import FULL_BITS
 from hubtune.data.list_files import LABEL_LIST, relative_to
+from hubtune.data.list_labels import MULTI_LABEL
 from hubtune.errors import ModelError, UsageError
+from hubtune.hardware.cpu import cores
 from hubtune.hardware.throughput import thread_count
 from hubtune.hub.module import Module
 from hubtune.log import logger
@@ -23,7 +25,7 @@ from hubtune.runs.folder import LISTS, RECIPE_FILE, RunFolder
 from hubtune.storage.atomic import sha256_of
 
 # Keys of the recipe that may differ in a resumed run; the budget has no effect any more.
-_MAY_DIFFER = ("device", "engine", "workers", "on_disk_full", "budget")
+_MAY_DIFFER = ("device", "engine", "workers", "on_disk_full", "keep", "budget")
 _MAY_DIFFER_AT_TOP = ("run", "report", "reference")
 _PACKAGES = "hubtune paddlepaddle paddlepaddle-gpu openvino numpy scipy pillow safetensors".split()
 
@@ -35,7 +37,10 @@ def write_description(
     if dataset.label_list_file is None:
         folder.write_labels(dataset.label_list)
     recipe = complete_recipe(folder.path, module, dataset, config)
+    if folder.address is not None:  # the run can be continued on another machine
+        recipe = recipe.model_copy(update={"run": folder.address})
     settled = {"bits": config.bits, "head": getattr(config.strategy, "head", None)}
+    settled |= {"shards": config.shards, "shard_window": config.shard_window}
     manifest = {**describe_machine(device), **_describe_inputs(module, dataset), **settled}
     folder.write_description(dump_recipe(recipe), manifest)
 
@@ -43,14 +48,15 @@ def write_description(
 def check_description(
     folder: RunFolder, module: Module, dataset: BaseCVDataset, config: RunConfig, device: str
 ) -> None:
-    """Compare a run that is resumed with its beginning.
+    """Compare a run that is resumed with its beginning; with more epochs than before, it is extended.
 
     Raises:
-        UsageError: if the recipe has changed.
+        UsageError: if the recipe has changed in another way.
         ModelError: if lists, classes, weights, code or preprocessing have changed.
     """
     recorded = load_recipe(folder.path / RECIPE_FILE)
-    _check_recipe(recorded, complete_recipe(folder.path, module, dataset, config))
+    recipe = complete_recipe(folder.path, module, dataset, config)
+    _check_recipe(recorded, recipe)
     before, inputs = folder.read_manifest(), _describe_inputs(module, dataset)
     for name, title in (
         ("lists", "The lists"),
@@ -65,6 +71,14 @@ def check_description(
                 f"{title} have changed since {folder.path} was started: bring them back, or start a new run "
                 "without --resume"
             )
+    counts_epochs = config.strategy.train_keys is None or "epochs" in config.strategy.train_keys
+    if counts_epochs and (more := recipe.train.epochs) > (before_epochs := recorded.train.epochs):
+        logger.info(
+            "%d epochs in place of %d: from here on, the rate is that of a schedule of %d; the test list is "
+            "measured again",
+            *(more, before_epochs, more),
+        )
+        folder.extend(dump_recipe(recipe))
     machine = describe_machine(device)["machine"]
     for name in ("device", "paddle_threads", "mkl_debug_cpu_type"):
         old, new = before.get("machine", {}).get(name), machine[name]
@@ -76,8 +90,12 @@ def check_description(
 
 
 def settings_at_start(folder: RunFolder, config: RunConfig) -> RunConfig:
-    """Return the configuration of a run that is resumed, with the settings of the version that began it."""
+    """Return the configuration of a run that is resumed, with the settings that it began with."""
     manifest = folder.read_manifest()
+    if config.shards is None:  # chosen for the number of processes that began it
+        config = config.model_copy(update={"shards": manifest.get("shards")})
+    if config.shard_window is None:  # chosen for the size of the cache at its beginning
+        config = config.model_copy(update={"shard_window": manifest.get("shard_window")})
     if config.bits == "auto" and "bits" not in manifest:
         config = config.model_copy(update={"bits": FULL_BITS})
     if "head" not in manifest and getattr(config.strategy, "head", None) == "ridge":
@@ -100,8 +118,10 @@ def complete_recipe(folder: Path, module: Module, dataset: BaseCVDataset, config
     if dataset.label_list_file is None:  # the labels were given in code, and written into the run
         lists["labels"] = relative_to(folder / LISTS / LABEL_LIST, dataset.base_path)
     data = {name: settings[name] for name in DataSection.model_fields if name in settings}
+    if dataset.label_sets is not None:  # for certain: a part of the lists might look different
+        data["labels_are"] = MULTI_LABEL
     return Recipe(
-        data=DataSection.model_validate({**data, **lists, "base": dataset.base_path}),
+        data=DataSection.model_validate({**data, **lists, "base": dataset.address or dataset.base_path}),
         module=ModuleSection(
             name=module.name, weights=module.weights or "none", trust_code=module.code is not None
         ),
@@ -126,7 +146,7 @@ def describe_machine(device: str) -> dict[str, Any]:
         "machine": {
             "platform": platform.platform(),
             "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
+            "cores": cores(),
             "device": device,
             "paddle_threads": thread_count(),
             "mkl_debug_cpu_type": os.environ.get("MKL_DEBUG_CPU_TYPE"),
@@ -158,11 +178,12 @@ def _check_recipe(before: Recipe, now: Recipe) -> None:
             f"{section}.{key}: {old.get(key)!r}, now {new.get(key)!r}"
             for key in {**old, **new}
             if old.get(key) != new.get(key)
+            and not (section == "train" and key == "epochs" and new[key] > old[key])
             # An engine rounds; the one for int8 gives another model.
             and (key not in _MAY_DIFFER or "openvino-int8" in (old.get(key), new.get(key)))
         ]
     if changed:
         raise UsageError(
             f"The recipe has changed since the run was started ({'; '.join(changed)}): resume it as it was "
-            f"with hubtune finetune RUN --resume, or start a new run without --resume"
+            f"with hubtune finetune RUN --resume (train.epochs may grow), or start a new run without --resume"
         )

@@ -1,9 +1,11 @@
 """The run folder: its place, its lock, and the files that every run writes into it."""
 
 import csv
+import io
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 import time
@@ -16,9 +18,11 @@ from typing import Any
 from hubtune.data.label_names import labels_text
 from hubtune.data.list_files import LABEL_LIST, encode
 from hubtune.errors import HubtuneError, LockedError, MachineError, ModelError, UsageError
+from hubtune.hub.file_names import BEST_MODEL as BEST_MODEL
 from hubtune.log import FORMATTER, logger
 from hubtune.runs.history import History
-from hubtune.storage.atomic import write_atomically, write_csv
+from hubtune.storage.address import check_path
+from hubtune.storage.atomic import csv_content, write_atomically, write_csv
 from hubtune.storage.checked_folder import find_checked
 from hubtune.storage.lock import exclusive_lock
 from hubtune.storage.regular_file import MOST_LIST_BYTES, read_json, read_regular
@@ -27,12 +31,18 @@ from hubtune.text import unescape_cell
 RECIPE_FILE = "recipe.yaml"
 MANIFEST_FILE = "manifest.json"
 RESULT_FILE = "result.json"
-BEST_MODEL = "best_model"
 LISTS = "lists"
+CURVES = "visualization"  # PaddleHub 1.x's name
+RANK_LOGS = "logs"
+MEAN_STD_FILE = "mean_std.json"
+NAN_REPORT = "nan_report.json"
 LATEST = Path("runs") / "latest"
 
 _LOCK, _OWNER, _LOG = ".lock", ".owner.json", "train.log"
+_PADDLEHUB_META = "ckpt.meta"
+_PADDLEHUB_ENTRIES = re.compile(r"ckpt\.meta|best_model|step_\d+|visualization|vdllog")
 _RANGE_TEST, _SKIPPED = "learning_rate.json", "skipped.csv"
+_RECORDS = (_SKIPPED, "changed.csv", ".pictures.npy", MEAN_STD_FILE, _RANGE_TEST, NAN_REPORT)
 
 
 def is_run(folder: Path) -> bool:
@@ -40,7 +50,7 @@ def is_run(folder: Path) -> bool:
 
 
 def free_folder(folder: Path) -> Path:
-    """Return the folder itself, or ``folder-2``, ``folder-3``, … if earlier runs use it.
+    """Return the folder itself, or ``folder-2``, ``folder-3``, … if earlier runs (or PaddleHub's) use it.
 
     Raises:
         UsageError: if something that is not a run is there.
@@ -48,14 +58,24 @@ def free_folder(folder: Path) -> Path:
     """
     number, candidate = 1, folder
     while candidate.exists() and not _is_empty(candidate):
-        if not is_run(candidate):
+        if is_run(candidate):
+            check_unlocked(candidate)
+        elif _is_paddlehub_run(candidate):
+            logger.info("%s is a run of PaddleHub 1.x, and stays as it is", candidate)
+        else:
             raise UsageError(
-                f"{candidate} is there already and is not a run: name another folder, -o run=runs/NAME"
+                f"{candidate} is there already and is not a run: name another folder, -o run=runs/NAME, in "
+                "Python checkpoint_dir="
             )
-        check_unlocked(candidate)
         number += 1
         candidate = folder.with_name(f"{folder.name}-{number}")
     return candidate
+
+
+def _is_paddlehub_run(folder: Path) -> bool:
+    """Whether a run of PaddleHub 1.x is in a folder, finished or not."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return _PADDLEHUB_META in names or all(map(_PADDLEHUB_ENTRIES.fullmatch, names or [""]))
 
 
 def latest_in_series(folder: Path) -> Path:
@@ -70,12 +90,13 @@ def check_place(folder: Path, base: Path, images: Iterable[Path], cache: Path) -
     """Refuse a run folder inside the images or the cache.
 
     Raises:
-        UsageError: if it is there; ``base`` itself, the folder of the lists, may hold runs.
+        UsageError: if it is there, or an address; ``base`` itself, the folder of the lists, may hold runs.
     """
+    check_path(folder, "the run folder")
     place, start = folder.resolve(), base.resolve()
     if place.is_relative_to(cache.resolve()):
         raise UsageError(f"The run folder {folder} is inside hubtune's cache: name another, -o run=runs/NAME")
-    taken = {holder.resolve() for holder in {path.parent for path in images}}
+    taken = {Path(holder).resolve() for holder in {os.path.dirname(path) for path in images}}  # noqa: PTH120
     # Besides the class folders themselves, the folder they all lie in, unless the lists lie there, too.
     parents = {holder.parent for holder in taken}
     with suppress(ValueError):  # no folders, or several drives
@@ -94,8 +115,9 @@ def check_place(folder: Path, base: Path, images: Iterable[Path], cache: Path) -
 class RunFolder:
     """A run folder in use; made by :func:`open_run`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, address: str | None = None) -> None:
         self.path = path
+        self.address = address  # of its copy in a bucket
         self._identity = _identity(path)
         self.history = History(path / "metrics.jsonl")
         self.best_model = path / BEST_MODEL
@@ -115,11 +137,16 @@ class RunFolder:
         self.history.file.unlink(missing_ok=True)
         # Files of a run that was killed before it had saved anything.
         curve = Path(_RANGE_TEST).with_suffix(".png")
-        for name in (_SKIPPED, "changed.csv", ".pictures.npy", _RANGE_TEST, curve, "nan_report.json"):
+        for name in (*_RECORDS, curve):
             (self.path / name).unlink(missing_ok=True)
         self.remove_candidates()
         write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
         write_atomically(self.path / RECIPE_FILE, recipe)
+
+    def extend(self, recipe: str) -> None:
+        """Take a recipe of more epochs for a run that is resumed, so that it is no longer finished."""
+        write_atomically(self.path / RECIPE_FILE, recipe)
+        (self.path / RESULT_FILE).unlink(missing_ok=True)
 
     def write_labels(self, labels: Sequence[str]) -> None:
         """Write class names that were given in code, so that the run does not need that code."""
@@ -154,13 +181,22 @@ class RunFolder:
     def write_skipped(self, skipped: Sequence[tuple[str, str, str]]) -> None:
         write_csv(self.path / _SKIPPED, ("list", "path", "reason"), skipped)
 
+    def append_skipped(self, entry: tuple[str, str, str]) -> None:
+        """Add a row to the ``skipped.csv`` that :meth:`write_skipped` has written; it is on the disk then."""
+        with (self.path / _SKIPPED).open("ab") as file:
+            file.write(csv_content(entry, ()))
+            file.flush()
+            os.fsync(file.fileno())
+
     def read_skipped(self) -> list[tuple[str, str, str]]:
-        """Read ``skipped.csv``; empty if it does not exist."""
+        """Read ``skipped.csv``, without a last line that was cut; empty if it does not exist."""
         file = self.path / _SKIPPED
         if not file.exists():
             return []
-        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
-            rows = [tuple(map(unescape_cell, row)) for row in csv.reader(text)]
+        text = file.read_bytes().decode("utf-8", errors="surrogateescape")
+        # A process that was killed, or a full disk, may have cut the last line.
+        lines = io.StringIO(text[: text.rfind("\r\n") + 2] if "\r\n" in text else "", newline="")
+        rows = [tuple(map(unescape_cell, row)) for row in csv.reader(lines)]
         return [(row[0], row[1], row[2]) for row in rows if len(row) == 3][1:]
 
     def write_result(self, result: Mapping[str, Any]) -> None:
@@ -190,14 +226,16 @@ class RunFolder:
         shutil.rmtree(self.candidates, ignore_errors=True)
 
     def write_nan_report(self, report: Mapping[str, Any]) -> Path:
-        file = self.path / "nan_report.json"
+        file = self.path / NAN_REPORT
         write_atomically(file, json.dumps(report, indent=1) + "\n")
         return file
 
 
 @contextmanager
-def open_run(folder: Path) -> Iterator[RunFolder]:
+def open_run(folder: Path, address: str | None = None) -> Iterator[RunFolder]:
     """Create and lock a run folder; the log is written into it while the block runs.
+
+    ``address`` is that of its copy in a bucket, if it has one.
 
     Raises:
         LockedError: if another process uses it.
@@ -218,7 +256,7 @@ def open_run(folder: Path) -> Iterator[RunFolder]:
         handler.handleError = lambda record: None  # type: ignore[method-assign]
         logger.addHandler(handler)
         try:
-            yield RunFolder(folder)
+            yield RunFolder(folder, address)
         finally:
             logger.removeHandler(handler)
             with suppress(OSError):  # lines that a full disk has not taken
@@ -275,7 +313,7 @@ def _is_empty(folder: Path) -> bool:
     if is_run(folder):
         return not (find_checked(folder / BEST_MODEL).exists() or (folder / "checkpoints").exists())
     # Lists may be made for a run before it begins.
-    beginnings = {_LOCK, _OWNER, _LOG, LISTS, MANIFEST_FILE}
+    beginnings = {_LOCK, _OWNER, _LOG, LISTS, RANK_LOGS, MANIFEST_FILE}
     return folder.is_dir() and all(
         entry.name in beginnings or (entry.name[0] == "." and entry.suffix == ".tmp")
         for entry in folder.iterdir()

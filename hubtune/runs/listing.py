@@ -49,9 +49,9 @@ class RunSummary:
 
     @property
     def accuracy(self) -> float | None:
-        """Accuracy on the test list, or without one on the validation list."""
+        """Accuracy on the test list, or without one on the validation list; of multi-label runs, the mAP."""
         measured = self.test or self.validate
-        return measured.accuracy if measured else None
+        return measured.selection_figure if measured else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary for JSON."""
@@ -129,7 +129,15 @@ def _metrics(figures: Any) -> Metrics | None:
     if not (math.isfinite(accuracy) and math.isfinite(loss)):
         raise ValueError("not finite")
     interval = float(low), float(high)
-    return Metrics(accuracy, loss, int(figures["count"]), interval, int(figures.get("unreadable", 0)))
+    mean_ap = figures.get("mean_ap")
+    return Metrics(
+        accuracy,
+        loss,
+        int(figures["count"]),
+        interval,
+        int(figures.get("unreadable", 0)),
+        mean_ap=None if mean_ap is None else float(mean_ap),
+    )
 
 
 def _seconds(path: Path, manifest: dict[str, Any]) -> float | None:

@@ -1,23 +1,35 @@
 """The lists of a run, and other lists that its model is measured on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os.path import realpath
 from pathlib import Path
 
-from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset, label_file_beside
+from hubtune.data.bucket_dataset import BucketDataset
+from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+from hubtune.data.default_lists import label_file_beside
+from hubtune.data.list_labels import MULTI_LABEL
 from hubtune.data.source_dataset import SourceDataset
+from hubtune.data.sources.attribute_list import is_attribute_file
 from hubtune.data.sources.open import FILE_SUFFIXES
 from hubtune.data.sources.settings import AS_FOUND, SourceSettings
+from hubtune.data.sources.table import TABLE_SUFFIXES
 from hubtune.errors import DataError, HubtuneError, UsageError
 from hubtune.recipe.load import load_recipe
 from hubtune.recipe.schema import Recipe
 from hubtune.runs.folder import RECIPE_FILE, is_run
+from hubtune.storage.address import is_bucket_address
 from hubtune.text import plural
 
 
 def dataset_of(recipe: Recipe, *, complete: bool) -> BaseCVDataset:
     """Return the data set of a recipe; in a ``complete`` one, a run's own, a list not named is not used."""
     data, kind = recipe.data, BaseCVDataset if complete else ListDataset
+    if is_bucket_address(data.base):
+        lists = {"train": data.train, "validate": data.validate_, "test": data.test, "labels": data.labels}
+        return BucketDataset(
+            data.base, lists, complete=complete, encoding=data.encoding, labels_are=data.labels_are
+        )
     return kind(
         data.base,
         data.train,
@@ -30,7 +42,12 @@ def dataset_of(recipe: Recipe, *, complete: bool) -> BaseCVDataset:
 
 
 def find_list(
-    run: Path, on: str | None, labels: Sequence[str], settings: SourceSettings = AS_FOUND
+    run: Path,
+    on: str | None,
+    labels: Sequence[str],
+    settings: SourceSettings = AS_FOUND,
+    *,
+    multi_label: bool = False,
 ) -> tuple[BaseCVDataset, str]:
     """Return the data set of a list to measure a model on, and the list's name in it.
 
@@ -40,6 +57,7 @@ def find_list(
             default the run's test list, else its validation list.
         labels: the model's class names.
         settings: how a source or a list is to be read.
+        multi_label: whether the model is, so that a list with one label a picture is, too.
 
     Raises:
         UsageError: there is no such list or source.
@@ -50,6 +68,11 @@ def find_list(
             raise UsageError(
                 f"--on {on}: no such list file or folder; or name a list of the run: validate, test or train"
             )
+        if multi_label:
+            # A list or a table of one label a picture does not tell; folders do.
+            is_listed = Path(on).is_file() and Path(on).suffix.lower() not in FILE_SUFFIXES - TABLE_SUFFIXES
+            labels_are = settings.labels_are or (MULTI_LABEL if is_listed else None)
+            settings = replace(settings, labels_are=labels_are, least_classes=1)
         return open_list(on, labels, settings), "test"
     if not is_run(run):
         raise UsageError(f"{run} is a model without lists: name a list file, --on test_list.txt")
@@ -97,7 +120,7 @@ def open_list(
     With ``names_beside``, the class names of a list file are those in a file beside it.
     """
     file = Path(on)
-    if not file.is_file() or file.suffix.lower() in FILE_SUFFIXES:
+    if not file.is_file() or file.suffix.lower() in FILE_SUFFIXES or is_attribute_file(file):
         return SourceDataset(on, labels, settings=settings)
     label_file = label_file_beside(file) if names_beside else None
     return BaseCVDataset(

@@ -4,9 +4,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+# Launchers send SIGTERM several times: Paddle's three times in 0.4 seconds.
+_SAME_SECONDS = 2.0
 
 
 class StopRequested(BaseException):  # like KeyboardInterrupt, not an error
@@ -16,8 +20,15 @@ class StopRequested(BaseException):  # like KeyboardInterrupt, not an error
 class Stop:
     """Whether a stop was requested: ``signal`` is the number of the signal, ``None`` before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, notice: Callable[[str], None] = lambda text: None) -> None:
         self.signal: int | None = None
+        self._notice = notice
+
+    def request(self, number: int) -> None:
+        """Request a stop, for a signal that this process or another one of the job has received."""
+        if self.signal is None:
+            self.signal = number
+            self._notice("Stopping after this batch, saving … (once more to quit at once)")
 
     def check(self) -> None:
         """Raise :class:`StopRequested` if a stop was requested."""
@@ -31,22 +42,27 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals(notice: Callable[[str], None]) -> Iterator[Stop]:
+def stop_on_signals(
+    notice: Callable[[str], None], pass_on: Callable[[int], None] | None = None
+) -> Iterator[Stop]:
     """Catch SIGINT and SIGTERM while the block runs; outside the main thread nothing is caught.
 
-    ``notice`` is called with a line for people at the first signal.
+    ``notice`` is called with a line for people at the first signal; or ``pass_on``, with its number, if it is
+    another process that stops.
     """
-    stop = Stop()
+    stop = Stop(notice)
+    received_at: list[float] = []
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.signal is not None:
+        now = time.monotonic()
+        if received_at and not (number == signal.SIGTERM and now - received_at[0] < _SAME_SECONDS):
             sys.stderr.flush()
             os._exit(128 + number)  # a second signal: files that are being written are not in their place yet
-        stop.signal = number
-        notice("Stopping after this batch, saving … (once more to quit at once)")
+        received_at.append(now)
+        (pass_on or stop.request)(number)
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

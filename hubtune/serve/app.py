@@ -203,7 +203,7 @@ class ServeApp:
 
         def read(body: bytes) -> tuple[dict[str, object], list[bytes]]:
             document = dict(parse_object(body))
-            open_inference.wanted_outputs(document)
+            open_inference.wanted_outputs(document, multi_label=served.model.card.multi_label)
             open_inference.request_id(document)
             return document, open_inference.infer_images(document, self._options.limits.images_per_request)
 
@@ -213,7 +213,9 @@ class ServeApp:
             for prediction in found:
                 prediction.check_readable()
             rows, labels = [prediction.row for prediction in found], served.model.labels
-            return json_reply(open_inference.answer(served.name, labels, rows, document))
+            multi_label = served.model.card.multi_label
+            reply = open_inference.answer(served.name, labels, rows, document, multi_label=multi_label)
+            return json_reply(reply)
 
         return await self._with_body(request, answer)
 
@@ -257,6 +259,7 @@ class ServeApp:
                 "name": served.name,
                 "labels": served.model.labels,
                 "rejects": served.model.reference is not None,
+                "multi_label": served.model.card.multi_label,
             }
             for served in found
             if served is not None

@@ -1,7 +1,9 @@
 """The models of a server: read and started before they are asked, and exchanged while they are in use."""
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -12,10 +14,18 @@ from PIL import Image
 from hubtune.data.images.preprocessing import preprocess_views
 from hubtune.errors import HubtuneError, UsageError
 from hubtune.inference.explanation import map_inputs, map_shares
-from hubtune.inference.model import Model, load_model, model_folder_of
+from hubtune.inference.load_model import load_model, model_folder_of
+from hubtune.inference.model import Model
 from hubtune.log import logger
 from hubtune.rng import rng_for
+from hubtune.runs.bucket_layout import POINTER
+from hubtune.runs.bucket_model import local_model
+from hubtune.storage.address import is_bucket_address
 from hubtune.storage.checked_folder import MANIFEST, find_checked
+from hubtune.storage.object_store import MissingObjectError, ObjectStore
+
+BUCKET_SECONDS = 15.0
+"""Between two looks at a run in a bucket: each costs a request."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Width and height of the images that an engine is started with: four shapes, after which a program for all
@@ -91,10 +101,51 @@ class ModelSource:
         return ServedModel(name, self.load(self.folder), manifest)
 
 
+class BucketModelSource:
+    """A served model in a bucket; another one is fetched when ``best_model.json`` there names it.
+
+    Attributes:
+        folder: of the run or the model, in the cache.
+    """
+
+    def __init__(self, address: str, load: Callable[[Path], Model] = load_model) -> None:
+        """Fetch the model; errors are those of :func:`~hubtune.runs.bucket_model.local_model`."""
+        self._address, self._load = address, load
+        self._store = ObjectStore(address)
+        self._pointer, self._asked_at = b"", float("-inf")
+        self.folder = local_model(address)
+
+    def read_manifest(self) -> bytes:
+        """Return what changes with the model; the bucket is asked every few seconds only.
+
+        Raises:
+            MachineError: the bucket cannot be read.
+        """
+        if time.monotonic() - self._asked_at >= BUCKET_SECONDS:
+            self._asked_at = time.monotonic()
+            with contextlib.suppress(MissingObjectError):  # a model's folder, which stays as it is
+                self._pointer = self._store.get(POINTER)
+        return self._pointer
+
+    def open(self, name: str) -> ServedModel:
+        """Fetch the model if it is another one, read it, and start it.
+
+        Raises:
+            ModelError: there is no complete model.
+            MachineError: the bucket cannot be read, or the cache not written.
+        """
+        manifest = self.read_manifest()
+        self.folder = local_model(self._address)
+        return ServedModel(name, self._load(self.folder), manifest)
+
+
+Source = ModelSource | BucketModelSource
+
+
 class ModelTable:
     """The models of a server by name; the first one answers where none is named."""
 
-    def __init__(self, sources: Mapping[str, ModelSource]) -> None:
+    def __init__(self, sources: Mapping[str, Source]) -> None:
         """Read and start all models.
 
         Raises:
@@ -141,35 +192,37 @@ class ModelTable:
 
 
 def named_sources(
-    folders: list[Path], named: list[str], load: Callable[[Path], Model] = load_model
-) -> dict[str, ModelSource]:
+    places: Sequence[Path | str], named: Sequence[str], load: Callable[[Path], Model] = load_model
+) -> dict[str, Source]:
     """Return the sources of models by name.
 
     Args:
-        folders: of runs or models, which get the names of their folders.
-        named: further ones as ``NAME=RUN``.
+        places: runs or models, which get the names of their folders; texts are addresses in a bucket.
+        named: further ones as ``NAME=RUN``, which may be in a bucket.
         load: reads a model.
 
     Raises:
         UsageError: a name is given twice, or cannot stand in an address.
     """
-    pairs = [(_name_of(folder), folder) for folder in folders]
+    pairs = [(_name_of(Path(place)), place) for place in places]
     for text in named:
-        name, equals, folder_name = text.partition("=")
-        if not equals or not folder_name or not _NAME.fullmatch(name):
+        name, equals, place = text.partition("=")
+        if not equals or not place or not _NAME.fullmatch(name):
             raise UsageError(
                 f"--model {text!r}: write NAME=RUN, the name of letters, digits, points, - and _"
             )
-        pairs.append((name, Path(folder_name)))
-    sources: dict[str, ModelSource] = {}
-    for name, folder in pairs:
+        pairs.append((name, place if is_bucket_address(place) else Path(place)))
+    sources: dict[str, Source] = {}
+    for name, given in pairs:
         if name in sources:
             raise UsageError(f"Two models have the name {name}: give one another by --model NAME=RUN")
-        sources[name] = ModelSource(folder, load)
+        sources[name] = (
+            ModelSource(given, load) if isinstance(given, Path) else BucketModelSource(given, load)
+        )
     return sources
 
 
 def _name_of(folder: Path) -> str:
-    resolved = folder.resolve()
+    resolved = folder.resolve()  # for an address, too: only its last name counts
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", resolved.name).strip("-._")[:64]
     return name or "model"

@@ -4,6 +4,7 @@ An image is an element of the input ``image`` of datatype BYTES: its file in bas
 binary extension of tensors is not offered.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ from hubtune.serve.batch_body import decode_images, unknown_keys
 from hubtune.serve.limits import RequestError
 
 INPUT = "image"
-OUTPUTS = ("label", "score", "scores")
+_OUTPUTS = ("label", "score", "scores")
+_MULTI_LABEL_OUTPUTS = ("labels", "scores")
 _REQUEST_KEYS = ("id", "inputs", "outputs", "parameters")
 
 
@@ -23,7 +25,10 @@ def server_metadata(version: str) -> dict[str, Any]:
 
 
 def model_metadata(name: str, model: Model) -> dict[str, Any]:
-    """Return the answer of ``GET /v2/models/NAME``; ``scores`` are in the order of ``labels``."""
+    """Return the answer of ``GET /v2/models/NAME``; ``scores`` are in the order of ``labels``.
+
+    A multi-label model has ``labels`` in place of ``label`` and ``score``: the labels of each image as JSON.
+    """
     return {
         "name": name,
         "versions": ["1"],
@@ -32,9 +37,14 @@ def model_metadata(name: str, model: Model) -> dict[str, Any]:
             {"name": INPUT, "datatype": "BYTES", "shape": [-1], "parameters": {"content_type": "base64"}}
         ],
         "outputs": [
-            {"name": "label", "datatype": "BYTES", "shape": [-1]},
-            {"name": "score", "datatype": "FP32", "shape": [-1]},
-            {"name": "scores", "datatype": "FP32", "shape": [-1, len(model.labels)]},
+            {"name": name, "datatype": kind, "shape": [-1, *shape]}
+            for name, kind, shape in (
+                ("label", "BYTES", []),
+                ("labels", "BYTES", []),
+                ("score", "FP32", []),
+                ("scores", "FP32", [len(model.labels)]),
+            )
+            if name in _outputs_of(model.card.multi_label)
         ],
         "parameters": {"labels": model.labels},
     }
@@ -66,16 +76,20 @@ def infer_images(document: Mapping[str, Any], most: int) -> list[bytes]:
     return images
 
 
-def wanted_outputs(document: Mapping[str, Any]) -> list[str]:
+def _outputs_of(multi_label: bool) -> tuple[str, ...]:
+    return _MULTI_LABEL_OUTPUTS if multi_label else _OUTPUTS
+
+
+def wanted_outputs(document: Mapping[str, Any], *, multi_label: bool = False) -> list[str]:
     """Return the names of the outputs that a request wants; by default all."""
-    outputs = document.get("outputs")
+    outputs, known = document.get("outputs"), _outputs_of(multi_label)
     if outputs is None:
-        return list(OUTPUTS)
+        return list(known)
     if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
         raise RequestError(400, "bad_request", "outputs must be a list of objects with a name")
     names = [output.get("name") for output in outputs]
-    if not set(map(str, names)) <= set(OUTPUTS):
-        raise RequestError(400, "bad_request", f"The outputs are {', '.join(OUTPUTS)}")
+    if not set(map(str, names)) <= set(known):
+        raise RequestError(400, "bad_request", f"The outputs are {', '.join(known)}")
     return names
 
 
@@ -88,12 +102,22 @@ def request_id(document: Mapping[str, Any]) -> str | None:
 
 
 def answer(
-    name: str, labels: Sequence[str], rows: Sequence[Prediction], document: Mapping[str, Any]
+    name: str,
+    labels: Sequence[str],
+    rows: Sequence[Prediction],
+    document: Mapping[str, Any],
+    *,
+    multi_label: bool = False,
 ) -> dict[str, Any]:
     """Return the answer to a request, with the outputs that it wants."""
     count, values = len(rows), [[row.scores[label] for label in labels] for row in rows]
     tensors: dict[str, dict[str, Any]] = {
         "label": {"datatype": "BYTES", "shape": [count], "data": [row.label for row in rows]},
+        "labels": {
+            "datatype": "BYTES",
+            "shape": [count],
+            "data": [json.dumps([*(row.labels or {})], ensure_ascii=False) for row in rows],
+        },
         "score": {"datatype": "FP32", "shape": [count], "data": [row.score for row in rows]},
         "scores": {
             "datatype": "FP32",
@@ -104,4 +128,5 @@ def answer(
     found = {"model_name": name, "model_version": "1"}
     if (identity := request_id(document)) is not None:
         found["id"] = identity
-    return {**found, "outputs": [{"name": each, **tensors[each]} for each in wanted_outputs(document)]}
+    wanted = wanted_outputs(document, multi_label=multi_label)
+    return {**found, "outputs": [{"name": each, **tensors[each]} for each in wanted]}

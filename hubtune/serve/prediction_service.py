@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import io
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from PIL import Image
 from hubtune.data.images.decode import ImageError, ImageTooLargeError, decode
 from hubtune.data.images.preprocessing import preprocess_views
 from hubtune.errors import ModelError
+from hubtune.hardware.cpu import cores
 from hubtune.inference.explanation import ImageExplanation, MapInputs, map_shares, visible_area
 from hubtune.inference.predict import ImageScores, scores_of_rows
 from hubtune.inference.prediction import Prediction
@@ -100,7 +100,7 @@ class PredictionService:
         """Start the threads; by default as many decode as there are cores."""
         self._limits, self._metrics = limits, metrics
         self._engine = EngineQueue(metrics.batches.observe)
-        self._decoders = ThreadPoolExecutor(threads or usable_cores(), "hubtune-decode")
+        self._decoders = ThreadPoolExecutor(threads or cores(), "hubtune-decode")
         self._starter = ThreadPoolExecutor(1, "hubtune-maps")
         self._return_times = ReturnTimes()
         self.waiting = 0
@@ -200,7 +200,7 @@ class PredictionService:
             return
 
         def finish(rows: Rows) -> tuple[_Prepared, Prediction]:
-            scores = scores_of_rows(Path("image"), rows, len(model.labels))
+            scores = scores_of_rows(Path("image"), rows, model.answers)
             return prepared, model.prediction_of("image", scores, reject=wanted.reject)
 
         self._engine.run(model, prepared.arrays, finish, future)
@@ -216,11 +216,6 @@ class PredictionService:
         assert copy is not None  # as the request wants a heat map
         content = await self.in_pool(lambda: _draw(copy, explanation))
         return HeatMap(label, is_exact, content)
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_ability(function: Callable[[], None], code: str) -> None:

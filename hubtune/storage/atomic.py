@@ -29,6 +29,19 @@ def sha256_of(path: Path) -> str:
     return digest_of(path, "sha256")
 
 
+def sha256_of_tree(path: Path) -> str:
+    """Return the SHA-256 of a file; of a folder, that of the names and checksums of all files in it.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    if not path.is_dir():
+        return sha256_of(path)
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    lines = "".join(f"{name}\0{sha256_of(files[name])}\n" for name in sorted(files))
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def digest_of(path: Path, kind: str) -> str:
     """Return a checksum as :func:`sha256_of`, of a kind that :mod:`hashlib` names."""
     with open_regular(path) as file:
@@ -49,12 +62,17 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file without formulas; file names that are not Unicode keep their bytes."""
+    """Write a CSV file of :func:`csv_content`."""
+    write_atomically(file, csv_content(header, rows))
+
+
+def csv_content(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return the content of a CSV file without formulas; file names that are not Unicode keep their bytes."""
     text = io.StringIO()
     writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
     for row in (header, *rows):
         writer.writerow([escape_cell(cell) if isinstance(cell, str) else cell for cell in row])
-    write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
+    return text.getvalue().encode("utf-8", errors="surrogateescape")
 
 
 @contextlib.contextmanager

@@ -30,6 +30,11 @@ def data_folder() -> Path:
     return cache_root() / "data"
 
 
+def is_cached(path: Path) -> bool:
+    """Whether a folder or an image lies in the cache: its source is packed, remote, or a public data set."""
+    return path.resolve().is_relative_to(data_folder().resolve())
+
+
 def size_on_disk(path: Path) -> int:
     """Return the bytes of a file, or of all files below a folder; 0 where there is none."""
     files = (

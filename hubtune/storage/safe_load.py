@@ -1,6 +1,7 @@
-"""Weights from ``.safetensors`` and ``.pdparams`` files, without running anything that is in the file.
+"""Weights from ``.safetensors`` and ``.pdparams`` files and from Paddle 1, without running anything in them.
 
 A ``.pdparams`` file is a pickle; :mod:`hubtune.storage.pickle_reader` reads it without unpickling.
+:mod:`hubtune.storage.fluid` reads the folders, archives and files of Paddle 1.
 """
 
 import os
@@ -10,10 +11,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from hubtune.errors import ModelError
+from hubtune.storage.fluid.weights import is_fluid, read_fluid
 from hubtune.storage.pickle_machine import RefusedError, clipped, quote
 from hubtune.storage.pickle_reader import read_tensor_pickle
 from hubtune.storage.regular_file import open_regular
-from hubtune.storage.signature import foreign_format
+from hubtune.storage.signature import STATE_ENDINGS, foreign_format, kind_by_content, kind_by_name
 
 # A tensor takes about 30 opcodes: enough for 3,000 tensors, and read in about a quarter of a second.
 _MOST_OPCODES = 100_000
@@ -28,8 +30,9 @@ _ADVICE = "Fetch the file again, or from another source."
 def read_weights(path: Path) -> dict[str, np.ndarray]:
     """Return the tensors of a weights file by name; the content decides the format, not the file's name.
 
-    Nothing in the file is run, whatever it holds. Memory and time are bounded by the file's size. The arrays
-    may be read-only.
+    The path may also be what Paddle 1 wrote: a folder of parameters, a tar archive of one, or a file that
+    holds them all; see :func:`~hubtune.storage.fluid.weights.read_fluid` for the names. Nothing in the file
+    is run, whatever it holds. Memory and time are bounded by the file's size. The arrays may be read-only.
 
     Raises:
         ModelError: the file cannot be read, is damaged, is not a weights file, or asks for something that
@@ -39,18 +42,21 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
         >>> read_weights(Path("ResNet50_pretrained.pdparams"))["fc.bias"].shape  # doctest: +SKIP
         (1000,)
     """
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "not there"
-        raise ModelError(f"The weights file {path} is {what}; give the path of a file.")
+    if not path.exists():
+        raise ModelError(f"The weights file {path} is not there; give the path of a file.")
+    start = b""
     try:
+        if (state_file := STATE_ENDINGS.get(path.suffix)) is not None:
+            raise ModelError(f"{path} is {state_file}.")
+        if is_fluid(path):
+            return read_fluid(path)
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise ModelError(f"The weights file {path} is empty. {_ADVICE}")
             start = file.read(1024)
             file.seek(0)
-            other = foreign_format(start)
-            if other is not None:
+            if (other := foreign_format(start)) is not None:
                 raise ModelError(f"The weights file {path} is {other}. {_ADVICE}")
             # A safetensors file starts with the length of its header (8 bytes, little-endian), a JSON object.
             if start[4:9] == b"\0\0\0\0{":
@@ -60,11 +66,15 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise ModelError(f"The weights file {path} cannot be read: {error.strerror or error}.") from error
     except RefusedError as error:
+        if (other := kind_by_name(path.name)) is not None:
+            raise ModelError(f"{path} does not hold weights: it is {other}.") from None
         raise ModelError(
             f"The weights file {path} is refused, and nothing in it was run: {error}. "
             "Use weights from a source that you trust, best as safetensors."
         ) from None
     except (ValueError, SafetensorError, DeprecationWarning) as error:
+        if (other := kind_by_name(path.name) or kind_by_content(start)) is not None:
+            raise ModelError(f"{path} does not hold weights: it is {other}.") from error
         raise ModelError(
             f"The weights file {path} is damaged, cut short or no weights at all ({clipped(str(error))}). "
             f"{_ADVICE}"

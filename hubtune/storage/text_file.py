@@ -93,7 +93,7 @@ def read_encoded_text(
     )
     raise DataError(
         f"{file} is not plain text in UTF-8 (line {line + 1}).{known} Save it as UTF-8, or name "
-        f"its encoding: {options}"
+        f"its encoding: {options} (in Python, encoding=…)"
     )
 
 

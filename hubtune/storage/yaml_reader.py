@@ -1,8 +1,9 @@
 """Strict YAML with positions and all mistakes at once: for recipes, module descriptions and configurations.
 
 Only PyYAML's parser is used, whose events are text and structure. Nothing is constructed, so no tag can run
-code and no alias can grow. ``yaml.compose()`` would not do: it resolves aliases, stops at the first mistake,
-and takes longer (5.4 s against 3.3 s for a file of the largest size that is read).
+code. Aliases are read only for other programs' files, and cannot grow. ``yaml.compose()`` would not do: it
+resolves aliases, stops at the first mistake, and takes longer (5.4 s against 3.3 s for a file of the largest
+size that is read).
 """
 
 import re
@@ -14,6 +15,7 @@ import yaml
 
 from hubtune.errors import RecipeError
 from hubtune.storage.regular_file import read_regular
+from hubtune.storage.yaml_syntax import Position, explain_syntax, position_of
 from hubtune.text import escaped, shortened
 
 KeyPath = tuple[str | int, ...]
@@ -22,6 +24,8 @@ KeyPath = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 16
 MAX_PROBLEMS = 100
+MAX_VALUES = 100_000
+"""Values that a text may have once its aliases are written out."""
 MORE = f"there may be more mistakes: these are the first {MAX_PROBLEMS}"
 
 _NULL = re.compile(r"null|Null|NULL|~|")
@@ -34,13 +38,6 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+
 _INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-
-
-class Position(NamedTuple):
-    """A place in a text; line and column count from 1."""
-
-    line: int
-    column: int
 
 
 class Problem(NamedTuple):
@@ -107,22 +104,24 @@ def read_text(path: Path) -> str:
         raise RecipeError([f"{source}:{line}: this line is not UTF-8; save the file as UTF-8"]) from None
 
 
-def read_yaml(path: Path) -> YamlDocument:
-    """Read a file that holds one YAML document.
+def read_yaml(path: Path, *, aliases: bool = False) -> YamlDocument:
+    """Read a file that holds one YAML document; ``aliases`` as for :func:`parse_yaml`.
 
     Raises:
         FileNotFoundError, IsADirectoryError: there is no such file, or it is a folder.
         RecipeError: it cannot be read, or has mistakes; the error lists all of them.
     """
-    document = parse_yaml(read_text(path))
+    document = parse_yaml(read_text(path), aliases=aliases)
     if document.problems:
         source = escaped(str(path))
         raise RecipeError([f"{source}:{at.line}:{at.column}: {text}" for at, text in document.problems])
     return document
 
 
-def parse_yaml(text: str) -> YamlDocument:
+def parse_yaml(text: str, *, aliases: bool = False) -> YamlDocument:
     """Read one YAML document. Mistakes are collected in the result and never raised.
+
+    With ``aliases``, ``*name`` stands for the value at ``&name``; otherwise both are mistakes.
 
     Example:
         >>> parse_yaml("train: {epochs: 5}").data
@@ -137,13 +136,13 @@ def parse_yaml(text: str) -> YamlDocument:
         document.problems.append(Problem(Position(len(lines), len(lines[-1]) + 1), reason))
         return document
     try:
-        _Reader(loader, document).read()
+        _Reader(loader, document, aliases=aliases).read()
         document.complete = True
     except yaml.MarkedYAMLError as error:
-        document.problems.append(_syntax_problem(error))
+        document.problems.append(Problem(*explain_syntax(error)))
     except (ValueError, OverflowError):  # PyYAML raises them for "\UFFFFFFFF" and %YAML 1.<5,000 digits>
         reason = "this number or escape has no meaning: remove it"
-        document.problems.append(Problem(_position(loader.get_mark()), reason))
+        document.problems.append(Problem(position_of(loader.get_mark()), reason))
     except _StopReading:
         pass
     finally:
@@ -156,6 +155,12 @@ class _StopReading(Exception):
     """The rest of the text is not worth reading."""
 
 
+class _Anchored(NamedTuple):
+    value: Any
+    size: int  # number of values in it, itself included
+    levels: int  # of lists and sections
+
+
 class _Reader:
     """Builds a document from the parser's events, by recursive descent of at most ``MAX_DEPTH`` levels.
 
@@ -163,9 +168,12 @@ class _Reader:
     it is filled, so that a document that ends early keeps what was read.
     """
 
-    def __init__(self, loader: yaml.SafeLoader, document: YamlDocument) -> None:
+    def __init__(self, loader: yaml.SafeLoader, document: YamlDocument, *, aliases: bool) -> None:
         self._loader = loader
         self._document = document
+        self._aliases = aliases
+        self._anchored: dict[str, _Anchored] = {}  # complete values by anchor
+        self._values = 0
 
     def read(self) -> None:
         documents = 0
@@ -178,7 +186,7 @@ class _Reader:
                     raise _StopReading
             elif isinstance(event, yaml.NodeEvent):
                 self._document.data = self._begin_value(event, (), 0)
-                self._fill(self._document.data, (), 1)
+                self._fill(event, self._document.data, (), 1)
 
     def _next_event(self) -> yaml.Event:
         event = self._loader.get_event()
@@ -190,10 +198,14 @@ class _Reader:
         return event
 
     def _refuse(self, event: yaml.Event, text: str) -> None:
-        self._document.problems.append(Problem(_position(event.start_mark), text))
+        self._document.problems.append(Problem(position_of(event.start_mark), text))
 
     def _check_properties(self, event: yaml.NodeEvent) -> None:
         name = shortened(event.anchor or "")
+        if self._aliases and isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchored:
+                self._refuse(event, f"there is no complete value with the anchor &{name} before this")
+            return
         if isinstance(event, yaml.AliasEvent):
             self._refuse(
                 event,
@@ -201,7 +213,7 @@ class _Reader:
                 f"or put it in quotes if it is text: '*{name}'",
             )
             return
-        if event.anchor is not None:
+        if event.anchor is not None and not self._aliases:
             self._refuse(event, f"anchors (&{name}) are not allowed here: remove it")
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
@@ -209,22 +221,38 @@ class _Reader:
 
     def _begin_value(self, event: yaml.Event, path: KeyPath | None, depth: int) -> Any:
         value: Any = None
-        if isinstance(event, yaml.CollectionStartEvent):
-            if depth >= MAX_DEPTH:
-                self._refuse(event, f"lists and sections are nested more than {MAX_DEPTH} deep here")
-                raise _StopReading
+        size = 1
+        if isinstance(event, yaml.AliasEvent) and event.anchor in self._anchored:
+            value, size, levels = self._anchored[event.anchor]
+            depth += levels
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
             value = {} if isinstance(event, yaml.MappingStartEvent) else []
         elif isinstance(event, yaml.ScalarEvent) and self._is_text(event):
             value = plain_value(event.value) if event.style is None else event.value
         elif path is not None:
             self._document.refused.add(path)
         if path is not None:
-            self._document.values[path] = _position(event.start_mark)
+            self._document.values[path] = position_of(event.start_mark)
+        if depth > MAX_DEPTH:
+            self._refuse(event, f"lists and sections are nested more than {MAX_DEPTH} deep here")
+            raise _StopReading
+        self._values += size
+        if self._values > MAX_VALUES:
+            self._refuse(event, f"with its aliases, this text has more than {MAX_VALUES:,} values")
+            raise _StopReading
         return value
 
-    def _fill(self, value: Any, path: KeyPath | None, depth: int) -> None:
-        if not isinstance(value, dict | list):
-            return
+    def _fill(self, start: yaml.Event, value: Any, path: KeyPath | None, depth: int) -> None:
+        """Read what belongs to a value that ``start`` began."""
+        before = self._values
+        if isinstance(start, yaml.CollectionStartEvent):
+            self._fill_collection(value, path, depth)
+        anchor = getattr(start, "anchor", None)
+        if self._aliases and anchor is not None and not isinstance(start, yaml.AliasEvent):
+            self._anchored[anchor] = _Anchored(value, 1 + self._values - before, _count_levels(value))
+
+    def _fill_collection(self, value: Any, path: KeyPath | None, depth: int) -> None:
         while not isinstance(event := self._next_event(), yaml.CollectionEndEvent):
             key: str | int | None = len(value)
             if isinstance(value, dict):
@@ -236,14 +264,14 @@ class _Reader:
                 value.append(item)
             elif key is not None:
                 value[key] = item
-            self._fill(item, inner, depth + 1)
+            self._fill(event, item, inner, depth + 1)
 
     def _read_key(
         self, event: yaml.Event, mapping: dict[str, Any], path: KeyPath | None, depth: int
     ) -> str | None:
         if isinstance(event, yaml.CollectionStartEvent):
             self._refuse(event, "a key is one word, and this is a list or a section: put it in quotes")
-            self._fill([], None, depth + 1)
+            self._fill_collection([], None, depth + 1)
         elif isinstance(event, yaml.ScalarEvent) and self._is_text(event):
             name = event.value
             if name == "<<" and event.style is None:
@@ -254,7 +282,7 @@ class _Reader:
                 self._refuse(event, f"the key '{shortened(name)}' is given twice{line}: keep one")
             else:
                 if path is not None:
-                    self._document.keys[(*path, name)] = _position(event.start_mark)
+                    self._document.keys[(*path, name)] = position_of(event.start_mark)
                 return str(name)
         return None
 
@@ -265,50 +293,9 @@ class _Reader:
         return whole
 
 
-def _position(mark: Any) -> Position:
-    return Position(mark.line + 1, mark.column + 1)
-
-
-# Patterns in PyYAML's messages, and what a person can do; the first match wins. With "@", the start of the
-# construct that the parser could not finish is reported, not the place where it noticed.
-_SYNTAX = (
-    (r"character '\\t'", "a tab cannot stand here: indent with spaces"),
-    (r"found character (?P<what>'.+') that", "text cannot start with {what} here: put it in quotes"),
-    (r"@could not find expected ':'", "expected a key, a colon and a space here, as in 'epochs: 5'"),
-    (
-        r"mapping values are not allowed",
-        "this colon cannot stand here: put text with ': ' in quotes, and begin each key on its own line",
-    ),
-    (r"sequence entries are not allowed", "a list item ('- ') cannot stand here: begin it on its own line"),
-    (r"mapping keys are not allowed", "text cannot start with '? ' here: put it in quotes"),
-    (
-        r"@unexpected end of stream|unexpected document separator",
-        "expected a closing quote: this text is never closed",
-    ),
-    (
-        r"unknown escape|escape sequence of|URI escape",
-        "in double quotes a backslash begins an escape: take single quotes, or double it",
-    ),
-    (r"@scanning an? (alias|anchor)", "text cannot start with '*' or '&': put it in quotes, as in '*'"),
-    (
-        r"@(scanning|parsing) a (tag|directive)|tag handle",
-        "text cannot start with '!' or '%': put it in quotes",
-    ),
-    (r"YAML directive|incompatible YAML", "lines that start with '%' are not allowed here: remove it"),
-    (r"@scanning a block scalar", "text cannot start with '|' or '>': put it in quotes"),
-    (r"expected ',' or '(?P<what>[\]}])'", "expected ',' or '{what}' here"),
-    (r"parsing a block mapping", "expected 'key: value' here, as far in as the keys above it"),
-    (r"parsing a block collection", "expected '- ' here, as far in as the items above it"),
-    (r"expected the node content", "expected a value here"),
-    (r"expected '<document start>'", "expected 'key: value' here, at the start of the line"),
-)
-
-
-def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
-    message = f"{error.context} {error.problem}"
-    for pattern, sentence in _SYNTAX:
-        if match := re.search(pattern.removeprefix("@"), message):
-            at_start = pattern.startswith("@") and error.context_mark
-            mark = error.context_mark if at_start else error.problem_mark
-            return Problem(_position(mark), sentence.format(**match.groupdict()))
-    return Problem(_position(error.problem_mark), escaped(message))
+def _count_levels(value: Any) -> int:
+    """Return how deep lists and sections are nested in a value; 0 for a scalar."""
+    if not isinstance(value, dict | list):
+        return 0
+    items = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(_count_levels, items), default=0)

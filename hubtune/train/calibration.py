@@ -1,17 +1,17 @@
 """What a trained model needs to say how sure it is: a temperature, and features of training images."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, islice, zip_longest
-from pathlib import Path
 
 import numpy as np
 
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import split_keys
 from hubtune.evaluation.calibration import fit_temperature
-from hubtune.inference.predict import ImageScores, softmax
+from hubtune.evaluation.thresholds import describe_thresholds, fit_thresholds
+from hubtune.inference.predict import ImageScores
 from hubtune.inference.reference import Reference, similarity_threshold
 from hubtune.log import logger
 from hubtune.rng import rng_for
@@ -23,27 +23,29 @@ from hubtune.train.gradient import load_best
 MOST_IMAGES = 2_000
 """Number of training images whose features a model gets, and of validation images that fit it, at most."""
 
-# Probabilities that underflowed to 0 have finite logarithms.
-_LEAST = 1e-300
-
 
 def calibrate(context: RunContext, model: TrainedModel) -> TrainedModel:
     """Return the model with a temperature, if one helps, and with features of training images.
 
-    A model that has a temperature already, which an earlier process of the run fitted, keeps it. Many
-    validation images are represented by a sample.
+    A multi-label model gets thresholds, too. What an earlier process of the run fitted stays. Many validation
+    images are represented by a sample.
     """
     needs_temperature = model.step > 0 and model.calibration.temperature is None
-    if not (needs_temperature or context.config.reference):
+    # Heads that are solved have their own, by training images that were left out of the fit.
+    needs_thresholds = context.data.label_sets is not None and model.step > 0
+    needs_thresholds = needs_thresholds and model.calibration.thresholds is None
+    if not (needs_temperature or needs_thresholds or context.config.reference):
         return model
     entries = context.data.examples["validate"]
     if len(entries) > MOST_IMAGES:
         chosen = rng_for(context.config.seed, "calibration").permutation(len(entries))[:MOST_IMAGES]
         entries = [entries[index] for index in np.sort(chosen)]
     scores = model.score([entry.path for entry in entries])
-    results = [*context.watch("validate", scores, count=len(entries))]
+    results: Sequence[ImageScores] = [*context.watch("validate", scores, count=len(entries))]
     if needs_temperature:
-        model = _with_temperature(context, model, entries, results)
+        model, results = _with_temperature(context, model, entries, results)
+    if needs_thresholds:
+        model = _with_thresholds(context, model, entries, results)
     if context.config.reference:
         model = _with_reference(context, model, results)
     return model
@@ -54,38 +56,71 @@ def _with_temperature(
     model: TrainedModel,
     entries: Sequence[ImageEntry],
     results: Sequence[ImageScores],
-) -> TrainedModel:
+) -> tuple[TrainedModel, Sequence[ImageScores]]:
     """Fit a temperature to the scores of validation images, and fold it into the head if it helps.
 
     On training images, a trained model is right nearly always. Heads that are solved have a temperature
-    already, chosen by training images that were left out of the fit.
+    already, chosen by training images that were left out of the fit. Returns the model, and its scores of the
+    images.
     """
-    entries = [entry for entry, result in zip(entries, results, strict=True) if result.values is not None]
-    if not entries:
-        return model
-    logits = np.array([_logits(result.values) for result in results if result.values is not None])
-    keys = split_keys(hash_images(entries, context.stop.check), context.data.groups)
-    fit = fit_temperature(logits, np.array([entry.label for entry in entries]), keys)
+    readable = [entry for entry, result in zip(entries, results, strict=True) if result.values is not None]
+    if not readable:
+        return model, results
+    answers = context.data.answers
+    logits = np.array([answers.logits(result.values) for result in results if result.values is not None])
+    keys = split_keys(hash_images(readable, context.stop.check), context.data.groups)
+    truth = np.array([entry.label for entry in readable])
+    if (sets := context.data.label_sets) is not None:
+        # Each label is a decision between two classes, the second of which has the logit 0.
+        logits = np.stack([logits.ravel(), np.zeros(logits.size)], axis=1)
+        truth = (~sets.matrix[truth]).astype(int).ravel()
+        keys = [key for key in keys for _ in sets.labels]
+    fit = fit_temperature(logits, truth, keys)
     logger.info(
         "temperature %.2f on the validation list, 95 %% interval %.2f–%.2f: %s",
         *(fit.temperature, *fit.interval, f"{fit.applied:.2f} applied" if fit.applies else "not applied"),
     )
     if not fit.applies:
-        return model
+        return model, results
 
-    def divided(paths: Sequence[Path]) -> Iterator[ImageScores]:
-        for result in model.score(paths):
-            if result.values is not None:
-                result = replace(result, values=softmax(_logits(result.values) / fit.applied))
-            yield result
+    def divide(result: ImageScores) -> ImageScores:
+        if result.values is None:
+            return result
+        return replace(result, values=answers.probabilities(answers.logits(result.values) / fit.applied))
 
-    metrics = evaluate_list(context, "validate", divided)
+    metrics = evaluate_list(context, "validate", lambda paths: map(divide, model.score(paths)))
     assert metrics is not None  # some can be read
     figures = {**model.metrics, "validate": metrics.as_dict()}
     model.classifier.divide_logits(fit.applied)
     calibration = FittedCalibration(fit.applied)
     save_model(context, model.classifier, model.views, model.step, figures, calibration)
-    return replace(load_best(context, model.views), cross_validated=model.cross_validated)
+    best = replace(load_best(context, model.views), cross_validated=model.cross_validated)
+    return best, [*map(divide, results)]
+
+
+def _with_thresholds(
+    context: RunContext,
+    model: TrainedModel,
+    entries: Sequence[ImageEntry],
+    results: Sequence[ImageScores],
+) -> TrainedModel:
+    """Fit the threshold of each label to the scores of validation images."""
+    sets = context.data.label_sets
+    assert sets is not None
+    scored = [
+        (result.values, sets.matrix[entry.label])
+        for entry, result in zip(entries, results, strict=True)
+        if result.values is not None
+    ]
+    if not scored:
+        return model
+    probabilities, truth = (np.array(part) for part in zip(*scored, strict=True))
+    thresholds = fit_thresholds(probabilities, truth).tolist()
+    logger.info("thresholds on the validation list: %s", describe_thresholds(sets.labels, thresholds))
+    model = replace(model, calibration=replace(model.calibration, thresholds=thresholds))
+    metrics = evaluate_list(context, "validate", model.score, model.calibration)
+    assert metrics is not None  # some can be read
+    return replace(model, metrics={**model.metrics, "validate": metrics.as_dict()})
 
 
 def _with_reference(context: RunContext, model: TrainedModel, results: Sequence[ImageScores]) -> TrainedModel:
@@ -93,7 +128,11 @@ def _with_reference(context: RunContext, model: TrainedModel, results: Sequence[
 
     Without validation images, the similarities are those of training images to others.
     """
-    chosen = choose_images(hash_images(context.data.examples["train"], context.stop.check))
+    entries = hash_images(context.data.examples["train"], context.stop.check)
+    if context.data.label_sets is not None:
+        # A model knows labels, and not their sets, of which most may be rare.
+        entries = [replace(entry, label=0) for entry in entries]
+    chosen = choose_images(entries)
     scores = model.score([entry.path for entry in chosen])
     watched = context.watch("train", scores, progress="similarity", count=len(chosen))
     pairs = [
@@ -103,28 +142,23 @@ def _with_reference(context: RunContext, model: TrainedModel, results: Sequence[
     ]
     if not pairs:
         return model
-    entries, features = zip(*pairs, strict=True)
+    known_entries, features = zip(*pairs, strict=True)
     reference = Reference(
         np.array(features).astype(np.float16),
-        np.array([entry.label for entry in entries]),
-        [entry.path.name for entry in entries],
+        np.array([entry.label for entry in known_entries]),
+        [entry.path.name for entry in known_entries],
     )
     known = [result.features for result in results if result.features is not None]
     if known:
         similarities = reference.similarities(np.array(known))
     else:
-        similarities = reference.left_out_similarities(split_keys(entries, context.data.groups))
+        similarities = reference.left_out_similarities(split_keys(known_entries, context.data.groups))
     threshold = similarity_threshold(similarities)
     if threshold is None:  # all training images are copies of one
         return model
     logger.info("similarity to training pictures: of this kind from %.3f", threshold)
-    calibration = FittedCalibration(model.calibration.temperature, reference, threshold)
+    calibration = replace(model.calibration, reference=reference, similarity_threshold=threshold)
     return replace(model, calibration=calibration)
-
-
-def _logits(probabilities: np.ndarray) -> np.ndarray:
-    """Return logits with these probabilities: a softmax does not change if they are shifted."""
-    return np.log(np.maximum(probabilities, _LEAST))
 
 
 def choose_images(entries: Sequence[ImageEntry], most: int = MOST_IMAGES) -> list[ImageEntry]:

@@ -75,8 +75,8 @@ class TrainState:
 class Checkpoints:
     """The folder ``checkpoints/`` of a run, with one checked folder ``step-N`` for each checkpoint."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, keep: str = "auto") -> None:
+        self.folder, self.keep = folder, keep
 
     def save(
         self,
@@ -86,22 +86,24 @@ class Checkpoints:
         average: MovingAverage | None,
         *,
         check: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Write a checkpoint and remove all but the two newest; if it cannot be written, older ones stay.
+    ) -> Path:
+        """Write a checkpoint, and prune; if it cannot be written, older ones stay.
 
-        ``check`` is called just before anything is written, and may raise.
+        ``check`` is called just before anything is written, and may raise. Returns the checkpoint's folder.
         """
         document = {**vars(state), "precision": vars(optimizer.precision)}
         files = {
-            _MODEL: save({name: tensor.numpy() for name, tensor in classifier.state().items()}),
-            _OPTIMIZER: save(_optimizer_state(optimizer.optimizer, classifier)),
+            _MODEL: save({name: tensor.numpy() for name, tensor in classifier.training_state().items()}),
+            _OPTIMIZER: save(optimizer_state(optimizer.optimizer, classifier)),
             _STATE: (json.dumps(document, indent=1) + "\n").encode(),
         }
         if average is not None:
             files[_AVERAGE] = save({name: tensor.numpy() for name, tensor in average.values.items()})
         check()
-        write_checked(self.folder / f"step-{state.step}", files)
-        self.prune(_NEWEST)
+        folder = self.folder / f"step-{state.step}"
+        write_checked(folder, files)
+        self.prune(_NEWEST, state.best_step)
+        return folder
 
     def restore(
         self,
@@ -136,9 +138,9 @@ class Checkpoints:
                 state = TypeAdapter(TrainState).validate_python(entries)
                 if folder.name != f"step-{state.step}":
                     raise ValueError(f"it holds step {state.step}")
-                for name, tensor in classifier.state().items():
+                for name, tensor in classifier.training_state().items():
                     tensor.set_value(tensors[name])
-                _restore_optimizer(optimizer.optimizer, classifier, moments)
+                restore_optimizer(optimizer.optimizer, classifier, moments)
                 if average is not None:
                     average.restore(load_file(open_checked(folder, _AVERAGE) / _AVERAGE))
             except (SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -168,9 +170,19 @@ class Checkpoints:
     def exist(self) -> bool:
         return bool(self._folders())
 
-    def prune(self, count: int) -> None:
-        """Remove all but the newest checkpoints, and the remains of a killed save."""
-        for folder in (*self._folders()[count:], *self.folder.glob(".step-*")):
+    def prune(self, count: int, best_step: int) -> None:
+        """Remove checkpoints that ``train.keep`` does not name, and the remains of a killed save.
+
+        Args:
+            count: number of the newest ones that stay, if ``train.keep`` does not say how many.
+            best_step: of the best evaluation so far; ``best`` keeps the first checkpoint from there on.
+        """
+        kind, _, number = self.keep.partition(" ")
+        folders = self._folders()
+        stay = set(folders if kind == "all" else folders[: int(number) if kind == "last" else count])
+        if kind == "best":
+            stay |= set([folder for folder in folders if int(folder.name[5:]) >= best_step][-1:])
+        for folder in (*(folder for folder in folders if folder not in stay), *self.folder.glob(".step-*")):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
@@ -197,16 +209,22 @@ class Checkpointer:
     def is_due(self, step: int) -> bool:
         return self.settings.saves_after(step, time.monotonic() - self.saved_at)
 
-    def save(self, state: TrainState) -> None:
-        """Save a checkpoint, unless a weight is not a finite number: a resumed run would start from it."""
+    def save(self, state: TrainState) -> Path:
+        """Save a checkpoint, unless a weight is not a finite number: a resumed run would start from it.
+
+        Returns its folder.
+        """
         self.finite.check_weights(self.classifier, state.step)
         self.saved_at = time.monotonic()  # also of one that fails: not every step is to try again
         check = self.finite.folder.check_place
-        self.checkpoints.save(state, self.classifier, self.optimizer, self.average, check=check)
+        return self.checkpoints.save(state, self.classifier, self.optimizer, self.average, check=check)
 
     def warn_of_little_space(self) -> None:
         """Warn if the disk has less room than three checkpoints: the two that are kept, and a new one."""
-        tensors = [*self.classifier.state().values(), *(self.average.values.values() if self.average else ())]
+        tensors = [
+            *self.classifier.training_state().values(),
+            *(self.average.values.values() if self.average else ()),
+        ]
         size = 4 * sum(tensor.size for tensor in tensors) + self.optimizer.moment_bytes
         free = shutil.disk_usage(self.run).free
         if free < 3 * size:
@@ -217,7 +235,7 @@ class Checkpointer:
             )
 
 
-def _optimizer_state(optimizer: paddle.optimizer.Optimizer, classifier: Classifier) -> dict[str, np.ndarray]:
+def optimizer_state(optimizer: paddle.optimizer.Optimizer, classifier: Classifier) -> dict[str, np.ndarray]:
     """Return the optimizer's tensors under the parameters' names in the state dict.
 
     Paddle names them after counters of the process, which differ between processes.
@@ -230,15 +248,20 @@ def _optimizer_state(optimizer: paddle.optimizer.Optimizer, classifier: Classifi
     return moments
 
 
-def _restore_optimizer(
+def restore_optimizer(
     optimizer: paddle.optimizer.Optimizer, classifier: Classifier, state: Mapping[str, np.ndarray]
 ) -> None:
-    names = {name: tensor.name for name, tensor in classifier.named_parameters()}
-    moments = {}
+    """Give an optimizer the tensors of :func:`optimizer_state`."""
+    parameters = dict(classifier.named_parameters())
+    moments, trained = {}, {}
     for key, array in state.items():
         name, moment = key.rsplit("/", 1)
-        moments[f"{names[name]}_{moment}"] = paddle.to_tensor(array)
+        moments[f"{parameters[name].name}_{moment}"] = paddle.to_tensor(array)
+        trained[name] = parameters[name]
     optimizer.set_state_dict(moments)
+    # Now, and not at the next step: Paddle would look among these moments for those of parameters, too, that
+    # are trained for the first time then.
+    optimizer._create_accumulators(paddle.static.default_main_program().global_block(), [*trained.values()])
 
 
 def _part(key: str, names: Mapping[str, Any]) -> tuple[str, str]:

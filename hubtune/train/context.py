@@ -9,15 +9,19 @@ from typing import TypeVar
 
 import paddle
 
+from hubtune.data.images.channel_statistics import ChannelStatistics
 from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.listing import ImageEntry
 from hubtune.errors import MachineError, StoppedError
 from hubtune.hub.module import Module
 from hubtune.inference.extract import BackboneOutput
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.predict import ImageScores
+from hubtune.inference.feature_table import Targets
+from hubtune.inference.predict import ImageScores, Outputs
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
+from hubtune.ranks import ALONE, Rank
 from hubtune.recipe.schema import RunConfig
 from hubtune.rng import seed_for
 from hubtune.runs.callbacks import Callback
@@ -25,6 +29,7 @@ from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop, StopRequested
 from hubtune.storage.atomic import DISK_FULL
 from hubtune.train.data_checks import BadImages
+from hubtune.train.distributed.group import RankGroup
 
 _Result = TypeVar("_Result", ImageScores, BackboneOutput)
 
@@ -34,16 +39,31 @@ class RunData:
     """The images of a run.
 
     Attributes:
-        labels: class names.
+        labels: class names; of multi-label data, those of the sets of labels.
         examples: the images of each list: ``train``, ``validate`` and ``test``.
         groups: path → number of the image's group, for images that ``split.json`` groups.
         remarks: what a person should know about the lists, one sentence each.
+        label_sets: the labels of multi-label data, and their sets.
     """
 
     labels: list[str]
     examples: dict[str, list[ImageEntry]]
     groups: Mapping[Path, int]
     remarks: Sequence[str] = ()
+    label_sets: LabelSets | None = None
+
+    @property
+    def output_labels(self) -> list[str]:
+        """Names of what a network answers: the classes, or the labels of multi-label data."""
+        return self.labels if self.label_sets is None else [*self.label_sets.labels]
+
+    @property
+    def answers(self) -> Outputs:
+        return Outputs(len(self.output_labels), self.label_sets is not None)
+
+    @property
+    def targets(self) -> Targets:
+        return Targets(None if self.label_sets is None else self.label_sets.matrix)
 
 
 @dataclass(frozen=True)
@@ -55,6 +75,9 @@ class RunContext:
         folder: the run folder, locked by this process.
         stop: checked wherever the run can stop.
         checkpoint: step of the checkpoint to resume from; ``None`` for the newest one that is intact.
+        rank: this process among those of the job.
+        group: the other processes of the job, if there are any and this one leads.
+        statistics: mean and standard deviation of the training images, if the recipe asks for them.
     """
 
     config: RunConfig
@@ -65,15 +88,19 @@ class RunContext:
     callback: Callback
     bad_images: BadImages
     checkpoint: int | None = None
+    rank: Rank = ALONE
+    group: RankGroup | None = None
+    statistics: ChannelStatistics | None = None
 
     @cached_property
     def view(self) -> Preprocessing:
-        """The module's preprocessing, with the recipe's ``fit``, ``size`` and ``channels``.
+        """The module's preprocessing, with the recipe's ``fit``, ``size`` and ``channels``, and statistics.
 
         Raises:
             UsageError: if the module cannot take such images.
         """
-        return self.module.preprocessing_for(self.config)
+        view = self.module.preprocessing_for(self.config)
+        return view if self.statistics is None else self.statistics.of(view)
 
     @cached_property
     def cache(self) -> FeatureCache:
@@ -98,14 +125,15 @@ class RunContext:
         paddle.seed(seed_for(config.seed, "init"))  # for a backbone that starts from random values
         classifier = Classifier(
             self.module.backbone,
-            len(self.data.labels),
+            self.data.answers.count,
             hidden_units=config.hidden_units,
             seed=config.seed,
             dropout=config.dropout,
         )
         if self.module.weights is not None:
             classifier.load_backbone(self.module.network)
-        classifier.take_channels(config.channels, self.view.grey_in_colours)
+        # By the module's own statistics, which all processes know.
+        classifier.take_channels(config.channels, self.module.preprocessing.grey_in_colours)
         return classifier
 
     def watch(

@@ -6,7 +6,7 @@ messages to a thread, and wait for it for ever once it has met a full disk.
 
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -15,10 +15,10 @@ from typing import Any
 from hubtune.errors import MachineError, UsageError, suggest
 from hubtune.evaluation.metrics import Metrics
 from hubtune.runs.callbacks import Callback
+from hubtune.runs.folder import CURVES
 from hubtune.storage.atomic import write_atomically
 
-FOLDER = "visualization"  # PaddleHub 1.x's name
-
+_LISTS, _FIGURES = ("train", "validate", "test"), ("loss", "accuracy", "mean_ap", "learning_rate")
 _LENGTH, _SUM = struct.Struct("<Q"), struct.Struct("<I")
 
 
@@ -33,8 +33,12 @@ class CurveWriter(Callback):
     killed process wrote after the checkpoint are dropped, so that none appears twice.
     """
 
-    def __init__(self, name: str) -> None:
-        """Choose the format: ``visualdl`` or ``tensorboard``.
+    def __init__(self, name: str, tag_of: Callable[[str, str], str] = "{}/{}".format) -> None:
+        """Choose the format and the tags.
+
+        Args:
+            name: ``visualdl`` or ``tensorboard``.
+            tag_of: list (``train``, …) and figure (``loss``, ``accuracy`` or ``learning_rate``) → tag.
 
         Raises:
             UsageError: if there is no such format.
@@ -46,11 +50,13 @@ class CurveWriter(Callback):
                 f"{suggest(name, FORMATS)}"
             )
         self._format = FORMATS[name]()
+        self._tag_of = tag_of
+        self._list_of = {tag_of(name, figure): name for name in _LISTS for figure in _FIGURES}
         self._folder = Path()
         self._file: Path | None = None
 
     def opened(self, run: Path) -> None:
-        self._folder, self._file = run / FOLDER, None
+        self._folder, self._file = run / CURVES, None
 
     def stepped(
         self, step: int, total: int, *, loss: float | None, accuracy: float | None, rate: float
@@ -58,11 +64,12 @@ class CurveWriter(Callback):
         self._write("train", step, {"loss": loss, "accuracy": accuracy, "learning_rate": rate})
 
     def evaluated(self, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
-        self._write(name, step, {"loss": metrics.loss, "accuracy": metrics.accuracy})
+        further = {} if metrics.mean_ap is None else {"mean_ap": metrics.mean_ap}
+        self._write(name, step, {"loss": metrics.loss, "accuracy": metrics.accuracy, **further})
 
     def _write(self, name: str, step: int, figures: Mapping[str, float | None]) -> None:
         points = [
-            self._format.point(f"{name}/{figure}", value, step)
+            self._format.point(self._tag_of(name, figure), value, step)
             for figure, value in figures.items()
             if value is not None
         ]
@@ -88,7 +95,8 @@ class CurveWriter(Callback):
             newest = next(int(part) for part in old[-1].name.split(".") if part.isdecimal())
             number = max(number, newest + 1)
             earlier = self._format.points(old[-1].read_bytes())
-            points = [point for point, tag, at in earlier if _stays(tag, at, name, step)]
+            listed = ((point, self._list_of.get(tag, "train"), at) for point, tag, at in earlier)
+            points = [point for point, group, at in listed if _stays(group, at, name, step)]
         # A new file, because a running viewer keeps the old one open.
         file = self._folder / self._format.file_name.format(f"{number:010}")
         write_atomically(file, b"".join([self._format.start(), *points]))
@@ -98,10 +106,9 @@ class CurveWriter(Callback):
         return file
 
 
-def _stays(tag: str, at: int, name: str, step: int) -> bool:
-    """Whether an earlier point is kept if the first event now is of ``name`` and ``step``."""
+def _stays(group: str, at: int, name: str, step: int) -> bool:
+    """Whether an earlier point of a list is kept if the first event now is of ``name`` and ``step``."""
     # A step comes before its evaluation; the test comes last.
-    group = tag.partition("/")[0]
     if group == "test" or name == "test":
         return group != "test"
     return at < step or (at == step and group == "train" and name == "validate")

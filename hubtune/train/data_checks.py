@@ -15,12 +15,15 @@ from hubtune.data.images.verify import check_ends
 from hubtune.data.listing import ImageEntry
 from hubtune.data.loader import load_batches
 from hubtune.data.scan.scan_cache import cached_sha256
+from hubtune.data.shards.members import find_member
 from hubtune.data.splits.files import read_unreadable
 from hubtune.errors import DataError
 from hubtune.log import logger
-from hubtune.recipe.schema import RunConfig, parse_share
+from hubtune.recipe.base import parse_share
+from hubtune.recipe.schema import RunConfig
 from hubtune.runs.folder import LISTS, RunFolder
 from hubtune.storage.atomic import replacing, sha256_of, write_csv
+from hubtune.storage.network_disk import network_disk
 from hubtune.text import escaped, first_few
 
 UNLISTED = "no list"
@@ -35,6 +38,8 @@ _MOST_REASONS, _MOST_NAMES = 8, 3
 # if they get one file at a time, the checks take three times as long as without threads.
 _FILES_PER_TASK = 128
 _MISSING = (-1, 0)
+# On a network disk, each look at a file is a round trip, and the first step would wait for all of them.
+_MOST_REMOTE = 10_000
 
 T = TypeVar("T")
 
@@ -65,7 +70,15 @@ class BadImages:
         Returns:
             The bits that each 16-bit image uses.
         """
-        listed = [(name, example.path) for name, examples in self._examples.items() for example in examples]
+        listed = _sampled(
+            [(name, example.path) for name, examples in self._examples.items() for example in examples]
+        )
+        if len(listed) < (count := sum(map(len, self._examples.values()))):
+            logger.warning(
+                "the pictures are on a network disk (%s): only one in %d of %s has been checked before the "
+                "first step; the others are checked when they are read",
+                *(network_disk(listed[0][1]), _step(count), f"{count:,}"),
+            )
         checked = check_files([path for _, path in listed], _check_header, self._config.workers + 2)
         depths = []
         bad = [(name, error) for name, error in self._unlisted if (name, error.path) not in self._entries]
@@ -76,7 +89,7 @@ class BadImages:
             elif (name, result.path) not in self._entries:
                 bad.append((name, result))
         self._entries |= {(name, error.path): error.reason for name, error in bad}
-        self._save()
+        self.save()
         _log_by_reason(bad)
         if bad and self._config.bad_pictures == "stop":
             raise DataError(
@@ -93,7 +106,7 @@ class BadImages:
             return
         self._entries[name, error.path] = error.reason
         logger.warning("left out of %s: %s", name, escaped(str(error)))
-        self._save()
+        self._run.append_skipped((name, error.path, error.reason))
         if self._config.bad_pictures == "stop":
             raise DataError(
                 f"{error}: repair or remove it, or continue without it: -o data.bad_pictures=skip"
@@ -104,8 +117,8 @@ class BadImages:
         """Number of unreadable images in each list so far."""
         return {**dict.fromkeys(self._examples, 0), **Counter(name for name, _ in self._entries)}
 
-    def _save(self) -> None:
-        # Sorted, because the order in which they are found depends on where a run was interrupted.
+    def save(self) -> None:
+        """Write ``skipped.csv`` in order: that in which they are found depends on where a run was stopped."""
         self._run.write_skipped(
             sorted((name, path, reason) for (name, path), reason in self._entries.items())
         )
@@ -142,7 +155,9 @@ class ChangedFiles:
     def __init__(self, run: Path, examples: Mapping[str, Sequence[ImageEntry]], threads: int) -> None:
         """Take the lists; no file is read yet. The threads hide the delay of a network share."""
         self._run, self._threads = run, threads
-        self._listed = [(name, example.path) for name, images in examples.items() for example in images]
+        self._listed = _sampled(
+            [(name, example.path) for name, images in examples.items() for example in images]
+        )
         self._changed: set[tuple[str, Path]] = set()
 
     @property
@@ -191,12 +206,20 @@ def hash_images(images: Sequence[ImageEntry], check: Callable[[], None]) -> list
     and may raise to stop.
     """
     hashed = []
-    for image, sha256 in zip(images, cached_sha256([image.path for image in images]), strict=True):
+    for image, sha256 in zip(images, _known_sha256([image.path for image in images]), strict=True):
         check()
         with suppress(ImageError):  # reported where the image is decoded
             sha256 = image.sha256 or sha256 or hashlib.sha256(read_content(image.path)).hexdigest()
         hashed.append(replace(image, sha256=sha256))
     return hashed
+
+
+def _known_sha256(paths: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of images that were scanned or packed; empty for the others."""
+    return [
+        scanned or (member.sha256.hex() if (member := find_member(path)) is not None else "")
+        for path, scanned in zip(paths, cached_sha256(paths), strict=True)
+    ]
 
 
 def list_title(name: str) -> str:
@@ -219,15 +242,31 @@ def check_files(paths: Sequence[Path], check: Callable[[Path], T], threads: int)
             yield from results
 
 
+def _sampled(listed: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """Return the files to check before the first step: on a network disk, every k-th of many."""
+    step = _step(len(listed))
+    if step == 1 or network_disk(listed[0][1].parent) is None:
+        return listed
+    return listed[::step]
+
+
+def _step(count: int) -> int:
+    return -(-count // _MOST_REMOTE)
+
+
 def _check_header(path: Path) -> int | ImageError:
     try:
-        return check_ends(path)
+        if (member := find_member(path)) is None:
+            return check_ends(path)
+        return ImageError(path, member.problem) if member.problem else member.bits  # checked when packed
     except ImageError as error:
         return error
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
     """Size in bytes, and time of the last change in nanoseconds."""
+    if (member := find_member(path)) is not None:  # the content's sum instead of a time
+        return member.size, int.from_bytes(member.sha256[:7], "big")
     try:
         status = path.stat()
     except OSError:
@@ -237,6 +276,8 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 def _current_sha256(path: Path) -> str:
     """The file's SHA-256; empty if it cannot be read."""
+    if (member := find_member(path)) is not None:
+        return member.sha256.hex()
     try:
         # Opening a named pipe would block for ever.
         return sha256_of(path) if path.is_file() else ""

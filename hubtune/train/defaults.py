@@ -7,15 +7,18 @@ from typing import Any
 
 import paddle
 
+from hubtune.data.default_lists import has_lists
 from hubtune.data.existing_lists import find_lists
-from hubtune.data.list_files import TRAIN_LIST
+from hubtune.data.published.catalog import missing_source
 from hubtune.data.sources.naming import lists_folder, source_name
-from hubtune.errors import UsageError
+from hubtune.errors import ModelError
 from hubtune.hub.module import Module
 from hubtune.hub.registry import resolve_module
+from hubtune.hub.starting_model import find_model
 from hubtune.hub.weights import resolve_weights
 from hubtune.recipe.load import load_recipe, make_recipe
-from hubtune.recipe.schema import Recipe
+from hubtune.recipe.schema import ImageSettings, Recipe
+from hubtune.runs.folder import RECIPE_FILE, is_run
 
 
 def read_recipe(file: str, overrides: Sequence[str]) -> Recipe:
@@ -27,7 +30,7 @@ def read_recipe(file: str, overrides: Sequence[str]) -> Recipe:
     """
     path = Path(file)
     if not path.exists() and not path.suffix:
-        raise UsageError(f"There is no {file}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
+        raise missing_source(file)
     recipe = load_recipe(path, overrides)
     if recipe.run is None:
         recipe = recipe.model_copy(update={"run": str(Path("runs") / path.stem)})
@@ -58,10 +61,42 @@ def default_recipe(source: str, overrides: Sequence[str]) -> Recipe:
     return recipe
 
 
+def recipe_to_continue(model: Path, source: str, overrides: Sequence[str]) -> Recipe:
+    """Return the recipe that goes on from a run, or a model folder, with a source of images.
+
+    Of a run, it has all settings but the lists; what began with random values goes on as fine-tuning.
+
+    Raises:
+        RecipeError: if the overrides have mistakes.
+        ModelError: if there is no model.
+    """
+    found = find_model(model)
+    if found is None:
+        raise ModelError(f"There is no model in {model} yet: name a run that has one, or a model folder")
+    if not is_run(model):
+        return default_recipe(source, [f"module={found}", *overrides])
+    old = load_recipe(model / RECIPE_FILE)
+    strategy = old.strategy.model_dump(by_alias=True)
+    if old.strategy.from_random:
+        decay = strategy["regularization_coeff"]
+        strategy = {"name": "default_finetune", "regularization_coeff": decay, "learning_rate": None}
+    images = old.data.model_dump(include=set(ImageSettings.model_fields))
+    settings = {
+        "data": {"base": str(lists_folder(source)), **images},
+        "module": {"name": str(model)},
+        "strategy": strategy,
+        "train": old.train.model_dump(by_alias=True),
+        "run": str(default_run_folder(source)),
+    }
+    recipe = make_recipe(settings, overrides, source=f"hubtune finetune {source} --from {model}")
+    _check_module(recipe)
+    return recipe
+
+
 def default_run_folder(source: str) -> Path:
     """Return the folder for runs on a source; never inside a folder of images, even if one works there."""
     folder, images = Path("runs") / source_name(source), Path(source)
-    if "://" in source or not images.is_dir() or (images / TRAIN_LIST).exists():
+    if "://" in source or not images.is_dir() or has_lists(images):
         return folder
     real = images.resolve()
     return Path(os.path.relpath(real.parent)) / folder if Path.cwd().is_relative_to(real) else folder

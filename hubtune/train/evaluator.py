@@ -1,5 +1,7 @@
 """Evaluation during training: measure the model, keep the best one, notice when it no longer improves."""
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -9,14 +11,17 @@ from typing import Any
 
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
-from hubtune.evaluation.evaluation import Evaluation, evaluate_answers
+from hubtune.evaluation.evaluation import Evaluation
+from hubtune.evaluation.label_evaluation import LabelEvaluation
 from hubtune.evaluation.metrics import Metrics
+from hubtune.evaluation.thresholds import DEFAULT_THRESHOLD
 from hubtune.hub.file_names import CODE_FILE
+from hubtune.hub.model_card import ModelCard, read_card
+from hubtune.inference.evaluate import evaluate_scores
 from hubtune.inference.int8_program import Int8Program
-from hubtune.inference.model_card import ModelCard, read_card
 from hubtune.inference.model_folder import write_model
 from hubtune.inference.predict import ImageScores
-from hubtune.inference.reference import REFERENCE_FILE, Reference, collect_answers
+from hubtune.inference.reference import REFERENCE_FILE, Reference
 from hubtune.log import EVAL, logger
 from hubtune.models.classifier import Classifier
 from hubtune.report.model_readme import README_FILE
@@ -41,11 +46,13 @@ class FittedCalibration:
         temperature: that was folded into the head after training; ``None`` if there was none.
         reference: features of training images; ``None`` if the model has none.
         similarity_threshold: images that are less similar to all of these are of another kind.
+        thresholds: of a multi-label model, the probability from which an image has each label; ``None``: 0.5.
     """
 
     temperature: float | None = None
     reference: Reference | None = None
     similarity_threshold: float | None = None
+    thresholds: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,18 +78,22 @@ class TrainedModel:
 
 
 def evaluate_list(
-    context: RunContext, name: str, score: Scorer, reference: Reference | None = None
-) -> Evaluation | None:
+    context: RunContext, name: str, score: Scorer, calibration: FittedCalibration = FittedCalibration()
+) -> Evaluation | LabelEvaluation | None:
     """Evaluate a model on a list; ``None`` if the list is empty or none of its images can be read.
 
-    With a ``reference``, the answers have the most similar training image of each image.
+    If the model has features of training images, the answers have the most similar one of each image.
     """
     examples = context.data.examples[name]
     if not examples:
         return None
     results = context.watch(name, score(context.paths(name)))
-    answers = collect_answers(results, [example.label for example in examples], reference)
-    evaluation = evaluate_answers(answers, context.data.labels)
+    evaluation = evaluate_scores(
+        *(results, [example.label for example in examples]),
+        *(context.data.output_labels, calibration.reference),
+        members=context.data.targets.members,
+        thresholds=calibration.thresholds,
+    )
     if not evaluation.count:
         logger.warning("none of the %d %s pictures can be read: no figure", len(examples), name)
         return None
@@ -104,12 +115,13 @@ def save_model(
     ``describe`` returns its ``README.md``; ``program`` is its network in int8, if it has one.
     """
     context.folder.check_place()
-    module = context.module
+    module, data = context.module, context.data
+    thresholds = list(calibration.thresholds or [DEFAULT_THRESHOLD] * len(data.output_labels))
     card = ModelCard(
         architecture=module.backbone.name if module.code is None else CODE_FILE,
         hidden_units=context.config.hidden_units,
         taps=[] if classifier.second_order is None else list(classifier.second_order.taps),
-        labels=context.data.labels,
+        labels=data.output_labels,
         preprocessing=views[0],
         further_views=list(views[1:]),
         module=module.name,
@@ -120,8 +132,10 @@ def save_model(
         temperature=calibration.temperature,
         similarity_threshold=calibration.similarity_threshold,
         engine=None if program is None else program.name,
+        multi_label=data.label_sets is not None,
+        thresholds=[] if data.label_sets is None else thresholds,
     )
-    further = {} if module.code is None else {CODE_FILE: module.code}
+    further = dict(module.code_files)
     if program is not None:
         further |= program.files
     if calibration.reference is not None:
@@ -138,23 +152,38 @@ def keep_best_model(
     metrics: Metrics | None,
     step: int,
     program: Int8Program | None = None,
+    calibration: FittedCalibration = FittedCalibration(),
 ) -> None:
     """Write the run's best model with its figures on the validation list, and log them."""
     figures = {} if metrics is None else {"validate": metrics.as_dict()}
-    save_model(context, classifier, views, step, figures, program=program)
-    suffix = "" if metrics is None else f" [best acc={metrics.accuracy:.5f}]"
+    save_model(context, classifier, views, step, figures, calibration, program=program)
+    suffix = "" if metrics is None else f" [best {metrics.selection_name}={metrics.selection_figure:.5f}]"
     logger.log(EVAL, "best model saved to %s%s", context.folder.best_model, suffix)
 
 
-def log_evaluation(name: str, metrics: Metrics) -> None:
+def log_evaluation(name: str, metrics: Metrics, batch_size: int, seconds: float) -> None:
     """Write PaddleHub's line for an evaluation; ``name`` is ``dev``, ``test`` or ``train``."""
-    line = "[%s dataset evaluation result] loss=%.5f acc=%.5f"
-    logger.log(EVAL, line, name, metrics.loss, metrics.accuracy)
+    speed = math.ceil(metrics.count / batch_size) / max(1e-9, seconds)
+    line = "[%s dataset evaluation result] loss=%.5f acc=%.5f%s [step/sec: %.2f]"
+    further = "" if metrics.mean_ap is None else f" mAP={metrics.mean_ap:.5f}"
+    logger.log(EVAL, line, name, metrics.loss, metrics.accuracy, further, speed)
 
 
-def record_evaluation(context: RunContext, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
-    """Log an evaluation, append it to the run's history, and report it to the callback."""
-    log_evaluation("dev" if name == "validate" else name, metrics)
+def begin_evaluation(context: RunContext, name: str, step: int) -> float:
+    """Report to the callback that a list is about to be measured; returns the time, seconds."""
+    context.callback.evaluating(name, step=step)
+    return time.monotonic()
+
+
+def record_evaluation(
+    context: RunContext, name: str, metrics: Metrics, *, step: int, best: bool, started: float
+) -> None:
+    """Log an evaluation, append it to the run's history, and report it to the callback.
+
+    ``started`` is the time of :func:`begin_evaluation`.
+    """
+    seconds = time.monotonic() - started
+    log_evaluation("dev" if name == "validate" else name, metrics, context.config.images_per_step, seconds)
     context.folder.check_place()
     with context.outlives_full_disk(f"the line of step {step} in metrics.jsonl"):
         context.folder.history.append({"step": step, "list": name, **metrics.as_dict()})
@@ -186,23 +215,30 @@ class Evaluator:
     def evaluate(self, state: TrainState) -> None:
         """Evaluate the network, and keep it if it is the best so far; ``state`` is updated."""
         with nullcontext() if self.average is None else self.average.in_place():
+            started = begin_evaluation(self.context, "validate", state.step)
             metrics = evaluate_list(self.context, "validate", self.score)
             # Without a figure the newest model is kept, unless one with a figure is there.
             best = state.best_accuracy is None or (
-                metrics is not None and metrics.accuracy > state.best_accuracy
+                metrics is not None and metrics.selection_figure > state.best_accuracy
             )
             if metrics is not None:
                 self.finite.check(metrics.loss, "the validation loss", state.step)
                 again = state.best_step == state.step > 0
-                record_evaluation(self.context, "validate", metrics, step=state.step, best=best or again)
+                record_evaluation(
+                    *(self.context, "validate", metrics),
+                    step=state.step,
+                    best=best or again,
+                    started=started,
+                )
                 if self._best_weights is not None:
                     weights = {name: tensor.numpy() for name, tensor in self.classifier.state().items()}
-                    self._best_weights.add(state.step, metrics.accuracy, weights)
+                    self._best_weights.add(state.step, metrics.selection_figure, weights)
             if best:
                 self.finite.check_weights(self.classifier, state.step)
                 with self.context.outlives_full_disk(f"the best model, of step {state.step},"):
                     keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
-                    state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
+                    state.best_accuracy = metrics.selection_figure if metrics else None
+                    state.best_step = state.step
         # A resumed run repeats evaluations whose best model was saved after the checkpoint.
         state.stale = 0 if best or state.step <= state.best_step else state.stale + 1
         state.evaluated = state.step
@@ -221,13 +257,15 @@ class Evaluator:
         metrics = evaluate_list(self.context, "validate", self.score)
         if metrics is None or state.best_accuracy is None:
             return
-        better = metrics.accuracy > state.best_accuracy
+        figure = metrics.selection_figure
+        better = figure > state.best_accuracy
         logger.info(
-            "mean of the best weights: acc=%.5f%s",
-            *(metrics.accuracy, "" if better else ", not better than the best model, which stays"),
+            "mean of the best weights: %s=%.5f%s",
+            *(metrics.selection_name, figure),
+            "" if better else ", not better than the best model, which stays",
         )
         if better:
-            state.best_accuracy, state.best_step = metrics.accuracy, state.step
+            state.best_accuracy, state.best_step = figure, state.step
             keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
 
     def restore_best(self, state: TrainState) -> None:
@@ -249,4 +287,6 @@ class Evaluator:
                 raise ModelError(f"{error}; it was the model of step {state.best_step}: {again}") from error
             return
         if card.step > state.step and "validate" in card.metrics:
-            state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step
+            figures = card.metrics["validate"]
+            state.best_accuracy = figures.get("mean_ap", figures["accuracy"])
+            state.best_step = card.step

@@ -35,7 +35,7 @@ class FiniteCheck:
 
     def check_weights(self, classifier: Classifier, step: int) -> None:
         """Check all weights: a gradient may be infinite although the loss is finite."""
-        for name, tensor in classifier.state().items():
+        for name, tensor in classifier.training_state().items():
             if not paddle.isfinite(tensor).all():
                 self._fail(f"the weight {name}", step, ())
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Solution:
         strength: of a ridge head's regularisation; of a logistic one's, the inverse.
         accuracy: of training images that were left out of a fit; slightly optimistic, because views and
             strength were chosen with it. ``None`` if the classes are too small for it.
+        thresholds: of multi-label images, the probability from which an image has each label, chosen on them.
     """
 
     views: list[Preprocessing]
@@ -62,6 +63,7 @@ class Solution:
     bias: np.ndarray
     strength: float
     accuracy: float | None
+    thresholds: Sequence[float] | None = None
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         """Return the logits ``[num_classes]`` of an image from its features in each view; float64."""
@@ -80,7 +82,7 @@ class HeadSolver:
         """Take the training list; arguments and errors are those of :class:`TrainingFeatures`."""
         self._context, self._backbone, self._blocks = context, backbone, blocks
         self._settings, self._seed = head_settings(context.config), context.config.seed
-        self._classes = len(context.data.labels)
+        self._classes = context.data.answers.count
         merge_copies = self._settings.head == "ridge"  # the other solver has no weights
         self._features = TrainingFeatures(context, backbone, blocks, merge_copies=merge_copies)
 
@@ -103,6 +105,7 @@ class HeadSolver:
             "trunk": self._backbone.facts,
             "pictures": features.digest,
             "classes": self._classes,
+            **self._describe_label_sets(),
             "settings": {name: getattr(self._settings, name) for name in ("head", "folds", "views")},
             "views": [view and view.model_dump() for view in (own, wider)],
             "seed": self._seed,
@@ -116,7 +119,8 @@ class HeadSolver:
                 views = [Preprocessing.model_validate(view) for view in note["views"]]
                 logger.info("head and views are those of an earlier run, from the cache")
                 features.report_bad({int(index): reason for index, reason in note["bad"].items()})
-                return Solution(views, weights[:-1], weights[-1], note["strength"], note["accuracy"])
+                figures = note["strength"], note["accuracy"], note.get("thresholds")
+                return Solution(views, weights[:-1], weights[-1], *figures)
             search = self._search_ridge if self._settings.head == "ridge" else self._search_logistic
             solution = search(own, wider)
             if features.has_changed or features.is_partial:
@@ -128,10 +132,15 @@ class HeadSolver:
                 "views": [view.model_dump() for view in solution.views],
                 "strength": solution.strength,
                 "accuracy": solution.accuracy,
+                "thresholds": solution.thresholds,
                 "bad": {str(index): reason for index, reason in features.bad.items()},
             },
         )
         return solution
+
+    def _describe_label_sets(self) -> dict[str, Any]:
+        sets = self._context.data.label_sets
+        return {} if sets is None else {"sets of labels": sets.sets}
 
     def solve_for(self, views: list[Preprocessing]) -> Solution:
         """Fit the head to all blocks of features in these views; nothing is chosen, nor taken from the cache.
@@ -143,8 +152,7 @@ class HeadSolver:
             return self._solve_logistic(views)
         tables = self._sample(views)
         rest = np.setdiff1d(np.arange(len(self._features.entries)), tables.indices)
-        head = self._fit_ridge(tables.all, views, rest)
-        return Solution(views, head.weight, head.bias, head.strength, head.accuracy)
+        return _solution(views, self._fit_ridge(tables.all, views, rest))
 
     def estimate(self, own: Preprocessing, wider: Preprocessing | None, others: int) -> float | None:
         """Estimate the seconds until the head is solved and the other images are scored.
@@ -217,7 +225,7 @@ class HeadSolver:
         if not is_final:
             logger.info("solving the head on %d × %d features", len(everything), table.rows.shape[1])
             head = self._fit_ridge(table, views, rest)
-        return Solution(views, head.weight, head.bias, head.strength, head.accuracy)
+        return _solution(views, head)
 
     def _sample(self, views: Sequence[Preprocessing]) -> FeatureTables:
         """Return all rows or a sample of many, and a smaller one; of two classes at least."""
@@ -325,6 +333,11 @@ class HeadSolver:
             return None
         balance = self._features.is_balanced
         return cross_validate_head(table.rows, table.labels, folds, balance=balance, check=self._check)
+
+
+def _solution(views: list[Preprocessing], head: RidgeHead) -> Solution:
+    thresholds = None if head.thresholds is None else head.thresholds.tolist()
+    return Solution(views, head.weight, head.bias, head.strength, head.accuracy, thresholds)
 
 
 def _has_classes(table: Table) -> bool:

@@ -197,7 +197,7 @@ def _left_out_errors(
     table = features.tables(views, rows, rows).all
     if features.is_partial or len(np.unique(table.labels)) < 2:
         return None
-    return fit_ridge(table, len(context.data.labels), check=context.stop.check).errors
+    return fit_ridge(table, context.data.answers.count, check=context.stop.check).errors
 
 
 def _float32_backbone(context: RunContext, classifier: Classifier, view: Preprocessing) -> FrozenBackbone:

@@ -11,15 +11,17 @@ import numpy as np
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import MachineError
 from hubtune.inference.engine import start_engine
+from hubtune.inference.extract import BackboneOutput
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import CachedOutputs, FrozenBackbone
-from hubtune.inference.predict import ImageScores, mean_rows, softmax
+from hubtune.inference.predict import ImageScores, mean_rows
 from hubtune.inference.program import Subnetwork
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.augment import AugmentSettings
 from hubtune.text import format_duration
 from hubtune.train.context import RunContext
+from hubtune.train.distributed.share import share_extraction
 from hubtune.train.evaluator import TrainedModel
 from hubtune.train.from_frozen import continue_from_frozen
 from hubtune.train.frozen_head import log_idle_engine, start_from_frozen, views_to_try
@@ -27,16 +29,8 @@ from hubtune.train.gradient import TrainedPart, drawn_view
 
 
 def train_last_stage(context: RunContext, classifier: Classifier) -> TrainedModel:
-    backbone = FrozenBackbone(
-        Subnetwork(classifier, classifier.before_last_stage, context.view),
-        classifier.state_before_last_stage(),
-        module=context.module.backbone.name,
-        layer=f"before {classifier.last_stage}",
-        wanted=context.config.engine,
-        cache=context.cache,
-        code=context.module.code,
-        half=True,
-    )
+    backbone = activations_backbone(context, classifier, context.config.engine)
+    share_extraction(context, backbone, "activations")
     paths = context.paths("train")
     with context.stops_with("Stopped before training began"):
         check_room(context, backbone, views_to_try(context)[:1], solved=None)
@@ -45,10 +39,32 @@ def train_last_stage(context: RunContext, classifier: Classifier) -> TrainedMode
         check_room(context, backbone, views, solved=context.folder.best_model)
         backbone.start(views, paths)  # here, so that its seconds do not count as a training step's
         _log_estimate(context, backbone, views)
-        activations = CachedOutputs(backbone, views, paths, **context.loading)
-        for _ in context.watch("train", activations.compute(), progress="activations"):
+        part, computing = last_stage_part(context, classifier, backbone, views)
+        for _ in context.watch("train", computing, progress="activations"):
             pass
         log_idle_engine(backbone)
+    return continue_from_frozen(context, head, part, state, name="the last stage")
+
+
+def activations_backbone(context: RunContext, classifier: Classifier, engine: str) -> FrozenBackbone:
+    """Return the part of a classifier before its last stage."""
+    return FrozenBackbone(
+        Subnetwork(classifier, classifier.before_last_stage, context.view),
+        classifier.state_before_last_stage(),
+        module=context.module.backbone.name,
+        layer=f"before {classifier.last_stage}",
+        wanted=engine,
+        cache=context.cache,
+        code=context.module.code,
+        half=True,
+    )
+
+
+def last_stage_part(
+    context: RunContext, classifier: Classifier, backbone: FrozenBackbone, views: Sequence[Preprocessing]
+) -> tuple[TrainedPart, Iterator[BackboneOutput]]:
+    """Return the last stage with the head, and what computes its input, to be exhausted before training."""
+    activations = CachedOutputs(backbone, views, context.paths("train"), **context.loading)
 
     def prepare(epoch: int, index: int) -> np.ndarray:
         view = drawn_view(context, len(views), epoch, index)
@@ -61,7 +77,7 @@ def train_last_stage(context: RunContext, classifier: Classifier) -> TrainedMode
         partial(_score_activations, context, classifier, backbone, views),
         last_stage_only=True,
     )
-    return continue_from_frozen(context, head, part, state, name="the last stage")
+    return part, activations.compute()
 
 
 def _score_activations(
@@ -73,12 +89,13 @@ def _score_activations(
 ) -> Iterator[ImageScores]:
     tail = start_engine(Subnetwork(classifier, classifier.from_last_stage), [], wanted="paddle")
     outputs = backbone.extract(views, paths, **context.loading)
+    probabilities = context.data.answers.probabilities
     while batch := [*islice(outputs, context.config.images_per_step)]:
         rows = [row.astype(np.float32) for output in batch for row in output.rows or ()]
         logits = iter(tail.begin(rows)() if rows else [])
         for output in batch:
             scores = [*islice(logits, len(output.rows or ()))]
-            yield ImageScores(output.path, softmax(mean_rows(scores)) if scores else None, output.error)
+            yield ImageScores(output.path, probabilities(mean_rows(scores)) if scores else None, output.error)
 
 
 def _log_estimate(context: RunContext, backbone: FrozenBackbone, views: Sequence[Preprocessing]) -> None:

@@ -42,7 +42,8 @@ def fit(
             evaluator.evaluate(state)
         for batch in batches if not evaluator.has_stalled(state) else ():
             # Between steps only, where weights and state belong to the same step.
-            stop.check()
+            if settings.averages_after(state.step):
+                stop.check()
             timer.waited += batch.waited
             rate = settings.rate(state.step)
             result = step.run(batch, state.step, rate)
@@ -61,7 +62,7 @@ def fit(
                 is_last = state.step == settings.total_steps or evaluator.has_stalled(state)
                 what = f"the checkpoint of step {state.step}"
                 with nullcontext() if is_last else evaluator.context.outlives_full_disk(what):
-                    checkpointer.save(state)
+                    callback.saved(checkpointer.save(state), step=state.step)
             if evaluator.has_stalled(state):
                 callback.notice(
                     f"Training ends early, at step {state.step} of {settings.total_steps}: the last "
@@ -72,7 +73,7 @@ def fit(
         # A signal during the last step: the test list would delay the stop.
         stop.check()
     except StopRequested:
-        checkpointer.save(state)
+        callback.saved(checkpointer.save(state), step=state.step)
         message = f"Stopped after step {state.step} of {settings.total_steps}; everything is saved"
         raise StoppedError(message, stop.exit_code, checkpointer.run) from None
 

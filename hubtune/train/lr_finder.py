@@ -56,21 +56,23 @@ def find_learning_rate(
     losses: list[float] = []
     for rate in RATES:
         step = make_step()
-        before = {name: tensor.numpy().copy() for name, tensor in step.classifier.state().items()}
+        before = {name: tensor.numpy().copy() for name, tensor in step.classifier.training_state().items()}
         try:
             step.start(10**9)  # parameters that are frozen for a while only are trained, too
             paddle.seed(0)  # the same dropout for each rate
             values = []
-            for batch in batches:
-                loss = step.compute_gradients(batch).loss
-                values.append(loss)
-                if not math.isfinite(loss):
+            for number, batch in enumerate(batches):
+                result = step.compute_gradients(batch, number)
+                if not result.count:
+                    continue
+                values.append(result.loss)
+                if not math.isfinite(result.loss):
                     break
                 step.optimizer.apply(rate)
-                advance(len(batch.targets))
+                advance(result.count)
         finally:
             step.classifier.clear_gradients()
-            for name, tensor in step.classifier.state().items():
+            for name, tensor in step.classifier.training_state().items():
                 tensor.set_value(before[name])
         mean = float(np.mean(values[len(values) // 2 :])) if values else math.inf
         losses.append(mean if math.isfinite(mean) else math.inf)

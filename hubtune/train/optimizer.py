@@ -1,7 +1,7 @@
 """Optimizer: updates parameters by rules, with limits on gradients, mixed precision and loss scaling."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ _GROWTH_STEPS = 1000  # steps without overflow after which the loss scale double
 
 
 # Of each parameter, where it is not two.
-_MOMENTS = {"sgd": 0, "momentum": 1, "lars": 1}
+_MOMENTS = {"sgd": 0, "momentum": 1, "lars": 1, "adagrad": 1, "rmsprop": 3}
 
 
 @dataclass
@@ -113,6 +113,12 @@ class Optimizer:
         return changed
 
     @property
+    def trained(self) -> list[paddle.Tensor]:
+        """The parameters that are not frozen now, in a fixed order."""
+        tensors = [parameter.tensor for parameter, _ in self._plan.matched]
+        return [tensor for tensor in tensors if not tensor.stop_gradient]
+
+    @property
     def moment_bytes(self) -> int:
         """The bytes of all moments, also of parameters that are frozen now."""
         count = _MOMENTS.get(self._plan.optimizer.name, 2)
@@ -199,18 +205,33 @@ def _build(plan: TrainingPlan, *, decoupled: bool) -> paddle.optimizer.Optimizer
     # Their decay is part of the step that is scaled to the layer's norm, so it cannot be applied apart.
     if settings.name in ("lamb", "lars"):
         return _layer_wise(plan)
-    kind, given = paddle.optimizer.Adam, _adam(settings)
-    if settings.name == "sgd":
-        kind, given = paddle.optimizer.SGD, {}
-    elif settings.name == "momentum":
-        kind = paddle.optimizer.Momentum
-        given = {"momentum": settings.momentum, "use_nesterov": settings.nesterov}
+    kind, given = _PADDLE[settings.name]
     groups = optimizer_groups(plan.matched, decoupled=decoupled)
-    return kind(learning_rate=plan.rate, parameters=groups, **given)
+    return kind(learning_rate=plan.rate, parameters=groups, **given(settings))
+
+
+def _momentum(settings: OptimizerSettings) -> dict[str, float]:
+    return {"momentum": settings.momentum, "use_nesterov": settings.nesterov}
+
+
+def _fixed(_: OptimizerSettings) -> dict[str, float]:
+    return {}
 
 
 def _adam(settings: OptimizerSettings) -> dict[str, float]:
     return {"beta1": settings.beta1, "beta2": settings.beta2, "epsilon": settings.epsilon}
+
+
+# Name → Paddle's class, and its arguments from the settings.
+_PADDLE: dict[str, tuple[type, Callable[[OptimizerSettings], dict[str, float]]]] = {
+    "adam": (paddle.optimizer.Adam, _adam),
+    "adamw": (paddle.optimizer.Adam, _adam),
+    "adamax": (paddle.optimizer.Adamax, _adam),
+    "momentum": (paddle.optimizer.Momentum, _momentum),
+    "sgd": (paddle.optimizer.SGD, _fixed),
+    "adagrad": (paddle.optimizer.Adagrad, _fixed),
+    "rmsprop": (paddle.optimizer.RMSProp, _fixed),
+}
 
 
 def _layer_wise(plan: TrainingPlan) -> paddle.optimizer.Optimizer:

@@ -63,11 +63,14 @@ class LoopSettings:
     """Length and intervals of the training loop.
 
     Attributes:
-        eval_interval: steps between evaluations; each epoch also ends with one.
+        eval_interval: steps between evaluations; the last step is followed by one, too.
         log_interval: steps between log lines.
         save_interval: steps between checkpoints; ``None``: at the end of each epoch and every five minutes.
         rate: steps made → learning rate of the next step.
         base_rate: learning rate of the recipe.
+        average_interval: steps between averages of the models of all ranks; each evaluation is also preceded
+            by one. ``None``: all ranks have the same model after each step.
+        eval_each_epoch: whether each epoch also ends with an evaluation.
     """
 
     steps_per_epoch: int
@@ -77,15 +80,27 @@ class LoopSettings:
     save_interval: int | None
     rate: Callable[[int], float]
     base_rate: float
+    average_interval: int | None = None
+    eval_each_epoch: bool = True
+
+    def averages_after(self, step: int) -> bool:
+        """Whether all ranks have the same model after a step, where it can be saved and the run can stop."""
+        interval = self.average_interval
+        return interval is None or step % interval == 0 or self.evaluates_after(step)
 
     def evaluates_after(self, step: int) -> bool:
-        return step > 0 and (step % self.eval_interval == 0 or step % self.steps_per_epoch == 0)
+        if step == 0:
+            return False
+        ends_epoch = self.eval_each_epoch and step % self.steps_per_epoch == 0
+        return ends_epoch or step % self.eval_interval == 0 or step == self.total_steps
 
     def logs_after(self, step: int) -> bool:
         return step % self.log_interval == 0 or step == self.total_steps
 
     def saves_after(self, step: int, seconds: float) -> bool:
         """Whether a checkpoint is due after a step, ``seconds`` after the latest one."""
+        if not self.averages_after(step):
+            return False
         if step == self.total_steps:
             return True
         if self.save_interval is not None:

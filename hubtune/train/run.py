@@ -9,10 +9,11 @@ import paddle
 
 from hubtune.data.dataset import LIST_NAMES
 from hubtune.data.images.bit_depth import common_bits, describe_bits
-from hubtune.data.listing import count_by_class
+from hubtune.data.listing import count_by_class, count_by_label, count_unlabelled
+from hubtune.evaluation.evaluation import Evaluation
 from hubtune.hub.describe import weights_licence
-from hubtune.inference.model import load_model
-from hubtune.inference.model_card import ModelCard
+from hubtune.hub.model_card import ModelCard
+from hubtune.inference.load_model import load_model
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
@@ -25,7 +26,15 @@ from hubtune.train.calibration import calibrate
 from hubtune.train.checkpoint import Checkpoints
 from hubtune.train.context import RunContext
 from hubtune.train.data_checks import ChangedFiles, hash_images
-from hubtune.train.evaluator import Figures, TrainedModel, evaluate_list, record_evaluation, save_model
+from hubtune.train.evaluator import (
+    Figures,
+    TrainedModel,
+    begin_evaluation,
+    evaluate_list,
+    record_evaluation,
+    save_model,
+)
+from hubtune.train.mean_std import settle_mean_std
 from hubtune.train.plan import plan_training
 from hubtune.train.rules import NamedParameter
 from hubtune.train.strategies import TRAINERS
@@ -50,13 +59,14 @@ def _train_and_test(context: RunContext) -> tuple[MeasuredList, dict[str, Any]]:
     with context.stops_with("Stopped before training began"):
         changed.check(context.stop.check)
         depths = context.bad_images.check_headers(context.stop.check)
-    context = replace(context, config=settle_bits(context.config, depths))
+    context = settle_mean_std(replace(context, config=settle_bits(context.config, depths)))
     model = TRAINERS[context.config.strategy.name].train(context, classifier)
     with context.stops_with("Stopped at the end of training; the best model is saved"):
         model = calibrate(context, model)
     measured, metrics = _test(context, model)
     # A stop is ignored from here on: little is left to do, and the result would be lost.
     changed.check(lambda: None)
+    context.bad_images.save()
     result = {
         "best_step": model.step,
         "validate": None,
@@ -68,8 +78,10 @@ def _train_and_test(context: RunContext) -> tuple[MeasuredList, dict[str, Any]]:
         "changed": changed.count,
         "images": {name: len(examples) for name, examples in context.data.examples.items()},
     }
+    if isinstance(measured.evaluation, Evaluation) and (attractor := measured.evaluation.attractor):
+        result["attractor"] = vars(attractor)
     # One checkpoint stays: if result.json is damaged later, resuming makes it again.
-    Checkpoints(context.folder.checkpoints).prune(1)
+    Checkpoints(context.folder.checkpoints, context.config.keep).prune(1, model.step)
     # From here on, the run counts as finished.
     context.folder.write_result(result)
     context.folder.remove_candidates()
@@ -99,17 +111,17 @@ def _test(context: RunContext, model: TrainedModel) -> tuple[MeasuredList, Figur
 
     Returns what the report shows, which is the validation list if there is no test list, and the figures.
     """
-    reference = model.calibration.reference
     with context.stops_with("Stopped during the test at the end; the best model is saved"):
-        test = evaluate_list(context, "test", model.score, reference)
+        started = begin_evaluation(context, "test", model.step)
+        test = evaluate_list(context, "test", model.score, model.calibration)
         metrics = model.metrics
         measured = MeasuredList(test)
         if test is None and context.config.report:
             chosen = TRAINERS[context.config.strategy.name].chosen_on_validation
-            validate = evaluate_list(context, "validate", model.score, reference)
+            validate = evaluate_list(context, "validate", model.score, model.calibration)
             measured = MeasuredList(validate, "validate", untouched=not chosen)
     if test is not None:
-        record_evaluation(context, "test", test, step=model.step, best=False)
+        record_evaluation(context, "test", test, step=model.step, best=False, started=started)
         # Nothing was chosen on this list; the figures are beside those of validation, which say otherwise.
         metrics = {**metrics, "test": test.as_dict()}
     describe = partial(_describe_model, context)
@@ -130,8 +142,16 @@ def _describe_model(context: RunContext, card: ModelCard) -> str:
     module, data = context.module, context.data
     licence = weights_licence(module.name) if module.weights == "official" else None
     chosen = TRAINERS[context.config.strategy.name].chosen_on_validation
+    if (sets := data.label_sets) is None:
+        counts = count_by_class(data.labels, data.examples)
+        return render_model_readme(card, counts, licence=licence, chosen=chosen)
     return render_model_readme(
-        card, count_by_class(data.labels, data.examples), licence=licence, chosen=chosen
+        card,
+        count_by_label(sets, data.examples),
+        licence=licence,
+        chosen=chosen,
+        sizes={name: len(entries) for name, entries in data.examples.items()},
+        unlabelled=count_unlabelled(sets, data.examples),
     )
 
 
@@ -142,9 +162,9 @@ def _write_report(context: RunContext, measured: MeasuredList) -> None:
         trust_code, engine = context.module.code is not None, context.config.engine
         best = load_model(folder.best_model, trust_code=trust_code, engine=engine)
         entries = hash_images(data.examples["train"], lambda: None)
-        return find(best, entries, data.groups, measured.evaluation)
+        return find(best, entries, data.groups, measured.evaluation, data.label_sets)
 
-    lists = RunLists(data.labels, data.examples, data.remarks, data.groups)
+    lists = RunLists(data.labels, data.examples, data.remarks, data.groups, data.label_sets)
     write_report(folder.path, lists, measured, find_more)
 
 
@@ -153,14 +173,18 @@ def _log_start(context: RunContext, classifier: Classifier) -> None:
     config, data, module = context.config, context.data, context.module
     trainer = TRAINERS[config.strategy.name]
     logger.info(
-        "%s, %s, %s: %s pictures of %d classes",
+        "%s, %s, %s: %s pictures of %d %s",
         *(module.name, config.strategy.name, paddle.device.get_device()),
-        *(", ".join(f"{len(data.examples[name]):,} {name}" for name in LIST_NAMES), len(data.labels)),
+        *(", ".join(f"{len(data.examples[name]):,} {name}" for name in LIST_NAMES), len(data.output_labels)),
+        "classes" if data.label_sets is None else "labels, multi-label",
     )
     present = {example.label for example in data.examples["train"]}
-    missing = [name for number, name in enumerate(data.labels) if number not in present]
+    if data.label_sets is not None:
+        present = {label for number in present for label in data.label_sets.sets[number]}
+    missing = [name for number, name in enumerate(data.output_labels) if number not in present]
     if missing:
-        logger.warning("no training picture: %s; these classes cannot be learned", ", ".join(missing))
+        what = "classes" if data.label_sets is None else "labels"
+        logger.warning("no training picture: %s; these %s cannot be learned", ", ".join(missing), what)
     if config.channels == 4 and not _trains_first_layer(context, classifier):
         logger.warning(
             "strategy %s does not train the first layer, whose weights for the fourth channel start at "

@@ -40,6 +40,8 @@ def rate_at(schedule: AnySchedule, step: int, length: RunLength, rate: float) ->
         return slanted_triangle(step, total, rate, schedule.cut_fraction, schedule.ratio)
     if isinstance(schedule, optimization.OneCycleSchedule):
         return one_cycle(step, total, rate, schedule.rise, schedule.start_divisor, schedule.end_divisor)
+    if isinstance(schedule, optimization.ExponentialWarmupSchedule):
+        return exponential_warmup(step / length.steps_per_epoch, schedule, rate)
     # A float is a share of all steps.
     warm = int(total * schedule.warmup) if isinstance(schedule.warmup, float) else schedule.warmup
     if isinstance(schedule, optimization.NoamSchedule):
@@ -77,6 +79,19 @@ def polynomial(step: int, total: int, rate: float, end: float, power: float) -> 
 def cosine(step: float, total: float, rate: float, end: float) -> float:
     """Fall to ``end`` along half a cosine (Loshchilov and Hutter, "SGDR", 2017, without restarts)."""
     return end + (rate - end) * (1 + math.cos(math.pi * step / total)) / 2
+
+
+def exponential_warmup(epoch: float, schedule: optimization.ExponentialWarmupSchedule, rate: float) -> float:
+    """Rise linearly over the warmup, then fall as rate·decay_rate^⌊(e − warmup)/decay_epochs⌋.
+
+    ``epoch`` is e, the number of epochs made, with its fraction. PaddleClas' ``exponential_decay_warmup``,
+    with which EfficientNet and MobileNetV3 were trained.
+    """
+    if epoch < schedule.warmup_epochs:
+        return rate * epoch / schedule.warmup_epochs
+    # Rounded, as a multiple of 2.4 epochs may come out a little too small.
+    past = math.floor(round((epoch - schedule.warmup_epochs) / schedule.decay_epochs, 9))
+    return float(rate * schedule.decay_rate**past)
 
 
 def noam(step: int, warm: int, rate: float) -> float:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import paddle
 
 from hubtune.models.classifier import Classifier, run_by_shape
 from hubtune.rng import seed_for
 from hubtune.train.averaging import MovingAverage
-from hubtune.train.batches import TrainBatch
+from hubtune.train.batches import Shard, TrainBatch
 from hubtune.train.finite import FiniteCheck
 from hubtune.train.loss import Loss
 from hubtune.train.optimizer import Optimizer
@@ -33,16 +34,28 @@ class StepResult:
         return (self.loss, self.correct / self.count) if self.count else (None, None)
 
 
+class Sharding(Protocol):
+    """Computes the gradients of a batch shard by shard."""
+
+    def compute_gradients(self, step: "TrainStep", batch: TrainBatch, number: int) -> StepResult:
+        """Leave the gradients of the batch's mean loss in the parameters; ``number`` steps were made."""
+
+    def finish(self, step: "TrainStep", number: int) -> None:
+        """Do what is left after the update of the step ``number``, from 1."""
+
+
 @dataclass
 class TrainStep:
     """Changes a network by one batch at a time.
 
     Attributes:
-        forward: computes logits ``[N, num_classes]`` from a batch's arrays.
+        forward: computes logits ``[N, num_classes]`` from a batch's arrays; with auxiliary outputs, those of
+            all, ``[N, 1 + outputs, num_classes]``.
         keep_statistics: BatchNorm layers keep their pretrained statistics.
         micro_batch: images that are run at once; ``None`` for the whole batch.
         finite: ends the run if the loss is not a finite number.
         average: of the weights, updated after each step.
+        sharding: how the shards of a batch are computed and added up; ``None``: a batch is run as one.
     """
 
     classifier: Classifier
@@ -54,6 +67,7 @@ class TrainStep:
     seed: int = 0
     finite: FiniteCheck | None = None
     average: MovingAverage | None = None
+    sharding: Sharding | None = None
 
     def start(self, step: int) -> None:
         """Freeze, unfreeze and switch to training mode for the step after ``step`` steps."""
@@ -65,32 +79,51 @@ class TrainStep:
         # Evaluation leaves the network in evaluation mode.
         if self.optimizer.begin(step) or not self.classifier.training:
             self.classifier.start_training(keep_statistics=self.keep_statistics)
-        if not batch.arrays:
-            return StepResult(0.0, 0, 0)
         # Dropout is drawn from the step's number, so that a resumed run repeats it.
         paddle.seed(seed_for(self.seed, "step", step))
-        result = self.compute_gradients(batch)
+        result = self.compute_gradients(batch, step)
+        if not result.count:
+            return result
         if self.finite is not None:
             self.finite.check(result.loss, "the loss", step + 1, batch.paths)
         self.optimizer.apply(rate)
+        if self.sharding is not None:
+            self.sharding.finish(self, step + 1)
         if self.finite is not None:
             self.finite.check_update(step + 1, batch.paths)
         if self.average is not None:
             self.average.update(step + 1)
         return result
 
-    def compute_gradients(self, batch: TrainBatch) -> StepResult:
-        """Run a batch forward and backward, in parts of ``micro_batch`` images; the gradients add up."""
-        count = len(batch.arrays)
+    def compute_gradients(self, batch: TrainBatch, step: int) -> StepResult:
+        """Compute the gradients of a batch's mean loss, for the step after ``step`` steps."""
+        if self.sharding is not None:
+            return self.sharding.compute_gradients(self, batch, step)
+        count = batch.count
+        if not count:
+            return StepResult(0.0, 0, 0)
+        [shard] = batch.shards
+        loss, correct = self.run_shard(shard, divisor=count)
+        return StepResult(loss, correct, count)
+
+    def run_shard(self, shard: Shard, divisor: int) -> tuple[float, int]:
+        """Run images forward and backward, in parts of ``micro_batch`` images; the gradients add up.
+
+        Returns:
+            The sum of the losses, divided by the divisor as the gradients are, and the number of images that
+            were classified correctly.
+        """
+        count = len(shard.arrays)
         size = self.micro_batch or count
         loss, correct = 0.0, 0
         for start in range(0, count, size):
-            targets = batch.targets[start : start + size]
+            targets = shard.targets[start : start + size]
             with self.optimizer.precision.cast():
-                logits = run_by_shape(self.forward, batch.arrays[start : start + size])
-            right = logits.astype("float32").numpy().argmax(axis=1) == targets.argmax(axis=1)
+                logits = run_by_shape(self.forward, shard.arrays[start : start + size])
+            main = logits if logits.ndim == 2 else logits[:, 0]
+            right = self.loss.right(main.astype("float32").numpy(), targets)
             part = self.loss(logits, targets)
             # Divided by the size of the whole batch: the parts add up to its mean.
-            (part * (self.optimizer.precision.scale / count)).backward()
-            loss, correct = loss + float(part) / count, correct + int(right.sum())
-        return StepResult(loss, correct, count)
+            (part * (self.optimizer.precision.scale / divisor)).backward()
+            loss, correct = loss + float(part) / divisor, correct + int(right.sum())
+        return loss, correct

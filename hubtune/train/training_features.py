@@ -24,6 +24,8 @@ from hubtune.train.data_checks import hash_images
 
 # Images whose rows are in memory at once where they are only added up.
 _CHUNK = 256
+# Images with each label that a sample has if there are as many: without any, its temperature is unknown.
+_LEAST_OF_LABEL = 10
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class TrainingFeatures:
 
         A class has two rows at least if it has them. A group that is too large for its class's share is left
         out, unless all groups of the class are; then some rows of one are taken. ``among`` are the indices to
-        choose from; default: all.
+        choose from; default: all. Multi-label rows are drawn at random, and some of each label.
         """
         rows = np.arange(len(self.entries)) if among is None else among
         if len(rows) <= count:
@@ -111,6 +113,8 @@ class TrainingFeatures:
         groups = defaultdict(list)
         for row in rng_for(self._context.config.seed, "some").permutation(rows).tolist():
             groups[self.keys[row]].append(row)
+        if (sets := self._context.data.label_sets) is not None:
+            return _draw_groups([*groups.values()], sets.matrix[self.labels], count)
         sizes = np.bincount(self.labels[rows])
         room = np.maximum(2, np.round(count * sizes / len(rows))).astype(int)
         taken: list[int] = []
@@ -212,7 +216,8 @@ class TrainingFeatures:
 
     def _table(self, rows: "_Rows") -> Table:
         keys = [self.keys[index] for index in rows.indices]
-        return Table(rows.values, self.labels[rows.indices], self.weights[rows.indices], keys, self._blocks)
+        labels, weights = self.labels[rows.indices], self.weights[rows.indices]
+        return Table(rows.values, labels, weights, keys, self._blocks, self._context.data.targets)
 
 
 class _Rows:
@@ -232,6 +237,24 @@ class _Rows:
     @property
     def values(self) -> np.ndarray:
         return self._values[: len(self.indices)]
+
+
+def _draw_groups(groups: Sequence[Sequence[int]], members: np.ndarray, count: int) -> np.ndarray:
+    """Return about ``count`` rows of groups in their order, with some of each label, the rarest label first.
+
+    ``members`` are the labels of all rows, bool ``[N, labels]``.
+    """
+    of_group = np.array([members[group].sum(axis=0) for group in groups])
+    sizes = np.array([len(group) for group in groups])
+    taken = np.zeros(len(groups), bool)
+    for label in np.argsort(of_group.sum(axis=0), kind="stable").tolist():
+        having = np.flatnonzero((of_group[:, label] > 0) & ~taken)
+        missing = _LEAST_OF_LABEL - of_group[taken, label].sum()
+        before = np.cumsum(of_group[having, label]) - of_group[having, label]
+        taken[having[before < missing]] = True
+    others = np.flatnonzero(~taken)
+    taken[others[np.cumsum(sizes[others]) <= count - sizes[taken].sum()]] = True
+    return np.sort([row for place in np.flatnonzero(taken).tolist() for row in groups[place]])
 
 
 def _mean(rows: Sequence[np.ndarray]) -> np.ndarray:

@@ -10,10 +10,10 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.hardware import cpu
 from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import estimate_pace, estimate_seconds, from_last_stage, measure_step
+from hubtune.hub.model_card import read_card
 from hubtune.inference.extract import sample_inputs
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import Timing, recall_timing
-from hubtune.inference.model_card import read_card
 from hubtune.models.classifier import Classifier
 from hubtune.runs.result import Run
 from hubtune.task import ImageClassifierTask

@@ -11,12 +11,12 @@ from typing import Any
 from hubtune.data.existing_lists import folds_of_lists
 from hubtune.data.splits.files import Split, fold_name, write_split
 from hubtune.data.splits.kfold import held_out
-from hubtune.errors import DataError, MachineError, ModelError, UsageError
+from hubtune.errors import DataError, MachineError, ModelError, UsageError, writing
 from hubtune.evaluation.metrics import Metrics, wilson_interval
 from hubtune.log import logger
 from hubtune.recipe.schema import Recipe
 from hubtune.runs.callbacks import Callback
-from hubtune.runs.folder import LISTS, check_place, check_unlocked, free_folder, is_run
+from hubtune.runs.folder import LISTS, RESULT_FILE, check_place, check_unlocked, free_folder, is_run
 from hubtune.runs.lists import dataset_of
 from hubtune.runs.result import Run
 from hubtune.storage.atomic import write_atomically
@@ -26,6 +26,7 @@ from hubtune.task import ImageClassifierTask
 from hubtune.train.strategies import TRAINERS
 
 RECORD = "folds.json"
+_NEW_DEFAULTS = (("bits", "auto"), ("mean_std", "module"))
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ class CrossValidation:
         return self.right / self.count
 
     @property
+    def mean_ap(self) -> float | None:
+        """Mean of the folds' mean average precision; ``None`` for data of one class a picture."""
+        figures = [test.mean_ap for test in self.tests if test.mean_ap is not None]
+        return sum(figures) / len(figures) if figures else None
+
+    @property
     def interval(self) -> tuple[float, float]:
         """The 95 % Wilson interval of the accuracy, for the number of independent images.
 
@@ -67,6 +74,7 @@ class CrossValidation:
             "folder": str(self.folder),
             "accuracy": self.accuracy,
             "mean_of_folds": sum(test.accuracy for test in self.tests) / len(self.tests),
+            **({} if self.mean_ap is None else {"mean_ap": self.mean_ap}),
             "right": self.right,
             "count": self.count,
             "independent": round(self.independent, 1),
@@ -109,37 +117,89 @@ def cross_validate(
         >>> result.accuracy, result.interval
         (0.8083, (0.7288, 0.8687))
     """
-    trainer, seed = TRAINERS[recipe.strategy.name], recipe.train.seed
-    if isinstance(folds, int):
-        folds, _ = folds_of_lists(dataset_of(recipe, complete=False), folds, seed=seed)
-    folder = Path(f"{recipe.run_folder}-folds" if folder is None else folder)
-    images = [image.path for name in ("train", "validate") for image in folds[0].lists[name]]
-    check_place(folder, Path(recipe.data.base), images, cache_root())
+    folds, folder = _folds_and_folder(recipe, folds, folder)
     _begin(folder, recipe, folds, resume=resume)
     runs: list[Run] = []
     task: ImageClassifierTask | None = None
-    for number, fold in enumerate(folds, 1):
-        logger.info("fold %d of %d", number, len(folds))
-        path = folder / fold_name(number)
-        begun = _has_trained(path)
-        if not begun:
-            check_unlocked(path)
-            lists = held_out(fold, seed=seed, validate=trainer.chosen_on_validation)
-            write_split(lists, path / LISTS, {"seed": seed, "fold": number}, force=True)
-        own_lists = dict.fromkeys(("train", "validate_", "test", "labels"))
-        data = recipe.data.model_copy(update={**own_lists, "base": str(path / LISTS)})
-        # The models are for measuring.
-        without = {"report": False, "reference": False}
-        own = recipe.model_copy(update={"data": data, "run": str(path), **without})
-        if task is None:
-            task = ImageClassifierTask.from_recipe(own)
-        else:
-            # Training does not change the module, and loading it takes seconds.
-            task = ImageClassifierTask(task.module, dataset_of(own, complete=False), own.config())
-        runs.append(task.finetune_and_eval(resume=path if begun else False, callback=callback or Callback()))
+    for number in range(1, len(folds) + 1):
+        run, task = _train(recipe, folds, number, folder, task, callback)
+        runs.append(run)
     result = _pool(folder, runs, folds)
     _record(folder, _facts(recipe, folds), result.as_dict())
     return result
+
+
+def train_fold(
+    recipe: Recipe,
+    number: int,
+    folds: int | Sequence[Split] = 5,
+    folder: str | Path | None = None,
+    *,
+    callback: Callback | None = None,
+) -> Run:
+    """Train on one fold of :func:`cross_validate`, which may train the others in other processes meanwhile.
+
+    A fold that was begun is continued; of one that is finished, the result is returned. When all are,
+    ``cross_validate`` only joins the results.
+
+    Args:
+        recipe: what all runs have in common.
+        number: of the fold, from 1.
+        folds: as in ``cross_validate``.
+        folder: as in ``cross_validate``.
+        callback: receives the events of the run.
+
+    Raises:
+        UsageError: if there is no such fold, or as ``cross_validate``.
+        LockedError: if another process trains this fold.
+        HubtuneError: as :meth:`~hubtune.task.ImageClassifierTask.finetune_and_eval`.
+    """
+    folds, folder = _folds_and_folder(recipe, folds, folder)
+    if not 1 <= number <= len(folds):
+        raise UsageError(f"There is no fold {number}: the folds are 1 to {len(folds)}")
+    _join(folder, recipe, folds)
+    return _train(recipe, folds, number, folder, None, callback)[0]
+
+
+def _folds_and_folder(
+    recipe: Recipe, folds: int | Sequence[Split], folder: str | Path | None
+) -> tuple[Sequence[Split], Path]:
+    if isinstance(folds, int):
+        folds, _ = folds_of_lists(dataset_of(recipe, complete=False), folds, seed=recipe.train.seed)
+    folder = Path(f"{recipe.run_folder}-folds" if folder is None else folder)
+    images = [image.path for name in ("train", "validate") for image in folds[0].lists[name]]
+    check_place(folder, Path(recipe.data.base), images, cache_root())
+    return folds, folder
+
+
+def _train(
+    recipe: Recipe,
+    folds: Sequence[Split],
+    number: int,
+    folder: Path,
+    task: ImageClassifierTask | None,
+    callback: Callback | None,
+) -> tuple[Run, ImageClassifierTask]:
+    """Train on a fold, or continue it; returns its run, and the task, whose module serves the next one."""
+    logger.info("fold %d of %d", number, len(folds))
+    path, seed = folder / fold_name(number), recipe.train.seed
+    begun = _has_trained(path)
+    if not begun:
+        check_unlocked(path)
+        validate = TRAINERS[recipe.strategy.name].chosen_on_validation
+        lists = held_out(folds[number - 1], seed=seed, validate=validate)
+        write_split(lists, path / LISTS, {"seed": seed, "fold": number}, force=True)
+    own_lists = dict.fromkeys(("train", "validate_", "test", "labels"))
+    data = recipe.data.model_copy(update={**own_lists, "base": str(path / LISTS)})
+    # The models are for measuring.
+    without = {"report": False, "reference": False}
+    own = recipe.model_copy(update={"data": data, "run": str(path), **without})
+    if task is None:
+        task = ImageClassifierTask.from_recipe(own)
+    else:
+        # Training does not change the module, and loading it takes seconds.
+        task = ImageClassifierTask(task.module, dataset_of(own, complete=False), own.config())
+    return task.finetune_and_eval(resume=path if begun else False, callback=callback or Callback()), task
 
 
 def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool) -> None:
@@ -152,11 +212,31 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
         # Settings may be corrected as long as nothing was trained.
         _record(folder, facts, None)
         return
-    if not resume:
+    unfinished = [n for n in range(1, len(folds) + 1) if not (folder / fold_name(n) / RESULT_FILE).is_file()]
+    if not resume and (unfinished or _result_in(record) is not None):
         raise UsageError(
             f"{folder} has a cross-validation already: continue it, or see its result, by --resume, or "
             "name another folder, -o run=runs/NAME"
         )
+    _check_facts(folder, facts)
+
+
+def _join(folder: Path, recipe: Recipe, folds: Sequence[Split]) -> None:
+    """Begin a cross-validation, or take part in one, while other processes may train its other folds."""
+    facts = _facts(recipe, folds)
+    if (folder / RECORD).is_file():
+        _check_facts(folder, facts)
+        return
+    if is_run(folder):
+        raise UsageError(f"{folder} is a run: name another folder, -o run=runs/NAME")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    _record(folder, facts, None)
+
+
+def _check_facts(folder: Path, facts: dict[str, Any]) -> None:
+    """Raise an error if a cross-validation was begun with other facts, or its record is damaged."""
+    record = folder / RECORD
     try:
         before = dict(read_json(record)["facts"])
     except (OSError, ValueError, TypeError, LookupError) as error:
@@ -169,11 +249,19 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
         )
 
 
+def _result_in(record: Path) -> Any:
+    """Return the result of a cross-validation that was finished or joined; ``None`` if it is damaged."""
+    try:
+        return read_json(record)["result"]
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+
+
 def _comparable(value: Any) -> Any:
     """Return a setting without the keys that an older version did not have, and that change nothing."""
     if not isinstance(value, dict):
         return value
-    return {key: own for key, own in value.items() if own is not None and (key, own) != ("bits", "auto")}
+    return {key: own for key, own in value.items() if own is not None and (key, own) not in _NEW_DEFAULTS}
 
 
 def _has_trained(place: Path) -> bool:

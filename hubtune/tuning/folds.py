@@ -20,9 +20,16 @@ Lists = dict[str, list[ImageEntry]]
 
 
 def make_search_folds(
-    examples: Sequence[ImageEntry], groups: Mapping[Path, int], *, folds: int, seed: int
+    examples: Sequence[ImageEntry],
+    groups: Mapping[Path, int],
+    *,
+    folds: int,
+    seed: int,
+    members: np.ndarray | None = None,
 ) -> list[Lists]:
     """Divide a training list for cross-validation; copies, and groups of paths by number, stay together.
+
+    ``members`` are those of :func:`~hubtune.data.splits.kfold.make_folds`, for multi-label lists.
 
     Raises:
         DataError: if there are too few images.
@@ -30,8 +37,9 @@ def make_search_folds(
     labels = np.array([example.label for example in examples], dtype=np.int64)
     keys = split_keys(examples, groups)
     divided: list[Lists] = []
-    for fitted, tested in make_folds(labels, keys, folds=folds, seed=seed):
-        parts = make_folds(labels[fitted], [keys[row] for row in fitted], folds=VALIDATE_PARTS, seed=seed)
+    for fitted, tested in make_folds(labels, keys, folds=folds, seed=seed, members=members):
+        inner_keys = [keys[row] for row in fitted]
+        parts = make_folds(labels[fitted], inner_keys, folds=VALIDATE_PARTS, seed=seed, members=members)
         if parts:
             validate = fitted[parts[0][1]]
             lists = {"train": np.setdiff1d(fitted, validate), "validate": validate, "test": tested}

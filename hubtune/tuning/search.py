@@ -17,6 +17,7 @@ from hubtune.errors import NumericError, StoppedError, UsageError
 from hubtune.hardware.device import select_device
 from hubtune.inference.engine_interface import INT8_ENGINE, check_engine
 from hubtune.log import logger
+from hubtune.ranks import alone
 from hubtune.recipe.load import dump_recipe
 from hubtune.recipe.schema import Recipe
 from hubtune.recipe.strategies import DefaultFinetuneStrategy
@@ -29,6 +30,7 @@ from hubtune.storage.atomic import sha256_of
 from hubtune.storage.cache_folder import cache_root
 from hubtune.task import ImageClassifierTask
 from hubtune.text import format_duration
+from hubtune.train.compatibility import settle_loss
 from hubtune.train.context import RunContext, RunData
 from hubtune.train.data_checks import BadImages
 from hubtune.train.run import run
@@ -37,12 +39,15 @@ from hubtune.tuning.cost import estimate_training
 from hubtune.tuning.folds import VALIDATE_PARTS, Lists, make_search_folds, readable_images
 from hubtune.tuning.search_result import STUDY, SearchResult, search_result, write_best
 from hubtune.tuning.search_space import SearchSpace, apply_choice, make_search_space
+from hubtune.tuning.shared_storage import SharedStorage, check_storage
+from hubtune.tuning.shared_study import WORKERS, SharedStudy, worker_name
 from hubtune.tuning.study import Study, Trial, load_optuna
 
 _FOLD = "fold"  # run folder of the current fold
 _NEVER = 10**9  # steps between checkpoints
 
 
+@alone()  # each of several processes searches by itself, in one study
 def tune(
     recipe: Recipe,
     folder: str | Path | None = None,
@@ -52,6 +57,7 @@ def tune(
     folds: int = 3,
     strategies: Sequence[str] | None = None,
     resume: bool = False,
+    storage: SharedStorage | None = None,
     callback: Callback | None = None,
 ) -> SearchResult:
     """Search for the strategy, learning rate and augmentation that suit the data best.
@@ -69,6 +75,8 @@ def tune(
         folds: number of folds of the cross-validation, at least 2.
         strategies: names of the strategies to try; default: all that fit module and data.
         resume: continue the study in the folder, in the fold where it stopped; if there is none, it begins.
+        storage: a database, in which several processes search together; the study there has the name of the
+            folder, and is continued if there is one. ``None`` for a study of this process alone.
         callback: receives the progress of each fold.
 
     Raises:
@@ -82,6 +90,8 @@ def tune(
         PosixPath('runs/idol5-tune/best.yaml')
     """
     load_optuna()
+    if storage is not None:
+        check_storage(storage.address)
     if recipe.train.engine == INT8_ENGINE:
         raise UsageError(
             f"A search tries strategies that train the network, and engine {INT8_ENGINE} runs one that stays "
@@ -93,19 +103,24 @@ def tune(
     check_engine(recipe.train.engine)
     images = [example.path for example in task.dataset.examples("train")]
     check_place(folder, task.dataset.base_path, images, cache_root())
-    if not (folder / STUDY).is_file() and free_folder(folder) != folder:
+    if storage is None and not (folder / STUDY).is_file() and free_folder(folder) != folder:
         raise UsageError(f"{folder} is a run: name another folder, -o run=runs/NAME")
     callback = callback or Callback()
     paddle.disable_signal_handler()  # it would print a C++ traceback at SIGTERM
-    with open_run(folder) as opened, stop_on_signals(callback.notice) as signals:
-        facts = _facts(recipe, task, space, folds)
-        study = Study(folder / STUDY, space, facts, recipe.train.seed, resume=resume)
+    work = folder if storage is None else folder / WORKERS / worker_name()
+    with open_run(work) as opened, stop_on_signals(callback.notice) as signals:
+        facts, seed = _facts(recipe, task, space, folds), recipe.train.seed
+        stop = _TimeLimit(signals, seconds)
+        study: Study | SharedStudy
+        if storage is None:
+            study = Study(folder / STUDY, space, facts, seed, resume=resume)
+        else:
+            study = SharedStudy(folder / STUDY, space, facts, seed, storage, stop.check)
         try:
             if study.lacks(trials):
-                stop = _TimeLimit(signals, seconds)
                 search = _Search(recipe, task, study, opened, stop, callback, device, folds=folds)
                 search.announce(trials, seconds, space)
-                search.run_trials(trials)
+                search.run_trials(trials, folder)
         except (StopRequested, StoppedError):
             if signals.signal is None:
                 logger.info("the time (%s) is over; --resume continues", format_duration(seconds))
@@ -155,8 +170,9 @@ def _facts(recipe: Recipe, task: ImageClassifierTask, space: SearchSpace, folds:
     settings = recipe.model_dump(mode="json", by_alias=True, exclude={"run", "report", "reference"})
     for section, key in (("train", "device"), ("train", "engine"), ("data", "workers")):
         del settings[section][key]
-    if settings["data"]["bits"] == "auto":
-        del settings["data"]["bits"]  # older searches do not have the key
+    for key, default in (("bits", "auto"), ("mean_std", "module")):
+        if settings["data"][key] == default:
+            del settings["data"][key]  # older searches do not have the key
     file = task.dataset.list_files["train"]
     assert file is not None  # its examples have been read
     return {
@@ -200,7 +216,7 @@ class _Search:
         self,
         recipe: Recipe,
         task: ImageClassifierTask,
-        study: Study,
+        study: Study | SharedStudy,
         folder: RunFolder,
         stop: Stop,
         callback: Callback,
@@ -210,9 +226,15 @@ class _Search:
     ) -> None:
         self._recipe, self._task, self._study = recipe, task, study
         self._folder, self._stop, self._callback, self._device = folder, stop, callback, device
-        self._groups = read_groups(task.dataset.base_path)
+        self._groups = read_groups(task.dataset.lists_folder)
         images = readable_images(task.dataset.examples("train"), task.config, folder, stop)
-        self._folds = make_search_folds(images, self._groups, folds=folds, seed=recipe.train.seed)
+        self._folds = make_search_folds(
+            images,
+            self._groups,
+            folds=folds,
+            seed=recipe.train.seed,
+            members=None if (sets := task.dataset.label_sets) is None else sets.matrix,
+        )
 
     def announce(self, trials: int, seconds: float, space: SearchSpace) -> None:
         """Log the extent of the search, and how long a trial that trains all parameters takes."""
@@ -225,15 +247,13 @@ class _Search:
             trial = estimate_training(self._task) * (len(self._folds) - 1) * (1 - 1 / VALIDATE_PARTS)
             logger.info("a trial that trains all parameters takes about %s", format_duration(trial))
 
-    def run_trials(self, trials: int) -> None:
-        """Run trials up to this number, or until there is nothing left to try."""
+    def run_trials(self, trials: int, folder: Path) -> None:
+        """Run trials up to this number, or until there is nothing left to try; the best go into a folder."""
         while self._study.lacks(trials):
-            trial = self._study.next_trial()
-            if trial is None:
+            if not self._study.run_next(lambda trial: self._run_trial(trial, max(trials, trial.number))):
                 logger.info("nothing is left to try")
                 return
-            self._run_trial(trial, max(trials, trial.number))
-            write_best(self._folder.path, self._study, self._recipe, pretrained=_is_pretrained(self._task))
+            write_best(folder, self._study, self._recipe, pretrained=_is_pretrained(self._task))
 
     def _run_trial(self, trial: Trial, trials: int) -> None:
         recipe = apply_choice(self._recipe, trial.choice, pretrained=_is_pretrained(self._task))
@@ -269,7 +289,9 @@ class _Search:
         try:
             with open_run(path) as folder, _quiet():
                 folder.write_description(dump_recipe(recipe), describe_machine(self._device))
-                data = RunData(self._task.dataset.label_list, lists, self._groups)
+                dataset = self._task.dataset
+                data = RunData(dataset.class_names, lists, self._groups, label_sets=dataset.label_sets)
+                config = settle_loss(config, data)
                 bad = BadImages(folder, lists, config)
                 context = RunContext(config, self._task.module, data, folder, self._stop, callback, bad)
                 test = run(context)["test"]

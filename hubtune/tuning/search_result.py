@@ -9,6 +9,7 @@ from hubtune.recipe.load import dump_recipe
 from hubtune.recipe.schema import Recipe
 from hubtune.storage.atomic import write_atomically
 from hubtune.tuning.search_space import Choice, apply_choice
+from hubtune.tuning.shared_study import SharedStudy
 from hubtune.tuning.study import Study, Trial
 
 STUDY = "study.json"
@@ -57,7 +58,7 @@ class SearchResult:
         }
 
 
-def search_result(folder: Path, study: Study, own: Choice, stopped: int | None) -> SearchResult:
+def search_result(folder: Path, study: Study | SharedStudy, own: Choice, stopped: int | None) -> SearchResult:
     """Return the result of the study in a folder; ``own`` is the recipe's choice.
 
     Raises:
@@ -77,7 +78,7 @@ def search_result(folder: Path, study: Study, own: Choice, stopped: int | None) 
     return SearchResult(folder, own, ranked, None, stopped)
 
 
-def write_best(folder: Path, study: Study, recipe: Recipe, *, pretrained: bool) -> None:
+def write_best(folder: Path, study: Study | SharedStudy, recipe: Recipe, *, pretrained: bool) -> None:
     """Write the recipe of the best finished trial so far, if there is one."""
     done = [trial for trial in study.ranked() if trial.state == "done"]
     if not done:

@@ -9,20 +9,21 @@ storage cannot do that: its samplers start again in each process, and a half-wri
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 from hubtune.errors import MachineError, ModelError, UsageError
+from hubtune.extras import install_extra
 from hubtune.rng import seed_for
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.regular_file import read_json
 from hubtune.train.strategies import TRAINERS
 from hubtune.tuning.search_space import Choice, SearchSpace
 
-_ATTEMPTS = 100  # to draw a choice that has not been tried; after that, none is left
+ATTEMPTS = 100  # to draw a choice that has not been tried; after that, none is left
 
 
 @dataclass
@@ -94,6 +95,16 @@ class Study:
         """Whether fewer than ``trials`` trials are finished, counting all that were begun."""
         return self.is_interrupted or len(self.trials) < trials
 
+    def run_next(self, evaluate: Callable[[Trial], None]) -> bool:
+        """Run the interrupted trial, or a new one; returns whether there was one.
+
+        ``evaluate`` trains a trial, enters its results, and saves after each fold.
+        """
+        trial = self.next_trial()
+        if trial is not None:
+            evaluate(trial)
+        return trial is not None
+
     def next_trial(self) -> Trial | None:
         """Return the interrupted trial, or a new one; ``None`` if nothing is left to try."""
         if self.is_interrupted:
@@ -112,10 +123,8 @@ class Study:
         return bool(asked.should_prune())
 
     def ranked(self) -> list[Trial]:
-        """Return the finished trials, best first, of equals the earlier; then the others in order."""
-        return sorted(
-            self.trials, key=lambda trial: -(trial.accuracy or 0) if trial.state == "done" else math.inf
-        )
+        """Return the trials in the order of :func:`rank_trials`."""
+        return rank_trials(self.trials)
 
     def _propose(self) -> Choice | None:
         number = len(self.trials)
@@ -125,23 +134,14 @@ class Study:
             return None
         tried = {trial.choice for trial in self.trials}
         samplers = self._optuna.samplers
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             # The same choice gives the same score, and with few choices optuna repeats the best one.
             kind = samplers.RandomSampler if attempt else samplers.TPESampler
             sampler = kind(seed=seed_for(self._seed, "tune", number, attempt))
-            choice = self._draw(self._optuna_study(sampler).ask())
+            choice = draw_choice(self._optuna_study(sampler).ask(), self._space)
             if choice not in tried:
                 return choice
         return None
-
-    def _draw(self, asked: Any) -> Choice:
-        space = self._space
-        strategy = asked.suggest_categorical("strategy", space.strategies)
-        rate = None if space.rates is None else asked.suggest_float("learning_rate", *space.rates, log=True)
-        augment = None
-        if TRAINERS[strategy].sees_augmented:
-            augment = asked.suggest_categorical("augment", space.augments)
-        return Choice(strategy, rate or "auto", augment)
 
     def _optuna_study(self, sampler: Any = None) -> Any:
         optuna, pruner = self._optuna, self._optuna.pruners.MedianPruner()
@@ -150,29 +150,16 @@ class Study:
         for trial in self.trials:
             if trial.state == "running":
                 continue
-            params = self._parameters(trial.choice)
+            params, distributions = parameters_of(trial.choice, self._space), distributions_of(self._space)
             frozen = optuna.trial.create_trial(
                 state=optuna.trial.TrialState[names[trial.state]],
                 value=None if trial.state == "failed" else trial.accuracy,
                 params=params,
-                distributions={name: self._distributions()[name] for name in params},
+                distributions={name: distributions[name] for name in params},
                 intermediate_values=dict(enumerate(trial.shares)),
             )
             study.add_trial(frozen)
         return study
-
-    def _parameters(self, choice: Choice) -> dict[str, Any]:
-        if choice.strategy not in self._space.strategies:
-            return {}  # optuna cannot draw it
-        return {name: value for name, value in asdict(choice).items() if value not in (None, "auto")}
-
-    def _distributions(self) -> dict[str, Any]:
-        space, kinds = self._space, self._optuna.distributions
-        return {
-            "strategy": kinds.CategoricalDistribution(space.strategies),
-            "augment": kinds.CategoricalDistribution(space.augments),
-            "learning_rate": space.rates and kinds.FloatDistribution(*space.rates, log=True),
-        }
 
     def _read(self, resume: bool) -> list[Trial]:
         try:
@@ -199,11 +186,43 @@ class Study:
         return trials
 
 
+def rank_trials(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the finished trials, best first, of equals the earlier; then the others in order."""
+    return sorted(trials, key=lambda trial: -(trial.accuracy or 0) if trial.state == "done" else math.inf)
+
+
+def draw_choice(asked: Any, space: SearchSpace) -> Choice:
+    """Return the choice that optuna suggests for a trial that was asked for."""
+    strategy = asked.suggest_categorical("strategy", space.strategies)
+    rate = None if space.rates is None else asked.suggest_float("learning_rate", *space.rates, log=True)
+    augment = None
+    if TRAINERS[strategy].sees_augmented:
+        augment = asked.suggest_categorical("augment", space.augments)
+    return Choice(strategy, rate or "auto", augment)
+
+
+def parameters_of(choice: Choice, space: SearchSpace) -> dict[str, Any]:
+    """Return a choice as optuna's parameters; none if optuna cannot draw it."""
+    if choice.strategy not in space.strategies:
+        return {}
+    return {name: value for name, value in asdict(choice).items() if value not in (None, "auto")}
+
+
+def distributions_of(space: SearchSpace) -> dict[str, Any]:
+    """Return optuna's distribution of each parameter; ``None`` for one that is not varied."""
+    kinds = load_optuna().distributions
+    return {
+        "strategy": kinds.CategoricalDistribution(space.strategies),
+        "augment": kinds.CategoricalDistribution(space.augments),
+        "learning_rate": space.rates and kinds.FloatDistribution(*space.rates, log=True),
+    }
+
+
 def load_optuna() -> ModuleType:
     """Import optuna, and keep it quiet; raises a ``MachineError`` if it is not installed."""
     try:
         import optuna
     except ImportError as error:
-        raise MachineError(f'A search needs optuna ({error}): pip install "hubtune[tune]"') from error
+        raise MachineError(f"A search needs optuna ({error}): {install_extra('tune')}") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

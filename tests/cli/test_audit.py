@@ -2,11 +2,16 @@
 
 import csv
 import shutil
+from pathlib import Path
 
+import pytest
 from support.commands import json_of
 from support.images import draw_marked_tree
+from support.multi_label import draw_labelled, write_label_lists, write_label_table
 from support.split_folder import write_lists
 from support.tiny_task import smallnet, train, train_frozen
+
+import hubtune
 
 
 def _draw(here):
@@ -21,6 +26,7 @@ def _draw(here):
     return pics
 
 
+@pytest.mark.slow
 def test_wrong_labels_of_a_folder_and_of_a_run_come_first(here, run_here, assert_refused):
     _draw(here)
     arguments = ("--module", "smallnet", "--weights", "none")
@@ -64,3 +70,28 @@ def test_labels_without_a_doubt_are_said_to_be_fine(here, run_here):
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert "No label of 16 pictures is improbable." in done.stderr
+
+
+def test_labels_of_multi_label_pictures_are_judged_each_by_itself(here, run_here):
+    paths, truth = draw_labelled(here / "data", 100)
+    truth[0, 0], truth[1, 1] = ~truth[0, 0], ~truth[1, 1]
+    write_label_lists(here / "data", paths, truth)
+    train_frozen(hubtune.Module("digitnet"), here / "data", here / "runs" / "a")
+    planted = {
+        ("000.png", "red", bool(truth[0, 0])),
+        ("001.png", "green", bool(truth[1, 1])),
+    }
+    document = json_of(run_here("audit", "--json", "--page", "page.html"))
+    assert document["count"] == 100
+    named = [(Path(row["path"]).name, row["label"], row["given"]) for row in document["rows"]]
+    assert planted <= {*named[:6]}
+    page = (here / "page.html").read_text(encoding="utf-8")
+    assert "red may be " in page and "100 pictures that can be read, with 4 labels" in page
+    table = write_label_table(here / "data" / "table.csv", paths, truth)
+    done = run_here("audit", table, "--module", "digitnet", "--csv", "suspects.csv", "--top", 3)
+    assert "of 400 labels are not what a head says" in done.stderr
+    assert "may be" in done.stdout
+    with (here / "suspects.csv").open(encoding="utf-8", newline="") as text:
+        rows = list(csv.DictReader(text))
+    assert {row["given"] for row in rows[:6]} <= {"True", "False"}
+    assert planted <= {(Path(row["path"]).name, row["label"], row["given"] == "True") for row in rows[:6]}

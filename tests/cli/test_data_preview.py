@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import json_of
+from support.multi_label import LABELS, draw_labelled, write_label_lists
 from support.split_folder import write_lists
 
 from hubtune.data.dataset import ListDataset
@@ -124,3 +125,14 @@ def test_missing_sources_lists_and_pictures_are_refused_and_missing_fonts_named(
     (here / "train_list.txt").write_text(list_text([("pics/cat/000.png", 0)]), "utf-8")
     (here / "label_list.txt").write_text(labels_text(["\ue000", "dog", "ox"]), "utf-8")
     assert "No font on this machine can draw all class names" in preview("pics")
+
+
+def test_multi_label_pictures_have_the_names_of_their_sets(here, facts):
+    paths, truth = draw_labelled(here / "data", 40)
+    write_label_lists(here / "data", paths, truth)
+    Path("r.yaml").write_text("data: {base: data}\nmodule: digitnet\n", "utf-8")
+    for source in ("data", "r.yaml"):
+        for row in facts(source, "--augment", "strong")["pictures"]:
+            own = truth[int(Path(row["path"]).stem)]
+            names = [label for label, has in zip(LABELS, own, strict=True) if has]
+            assert row["label"] == (" + ".join(names) or "(no label)")

@@ -2,12 +2,14 @@
 
 import json
 
+import pytest
 from support.commands import json_of
 
 from hubtune.evaluation.answer_file import read_answers
 from hubtune.evaluation.evaluation import evaluate_answers
 
 
+@pytest.mark.slow
 def test_a_module_is_measured_on_a_list_of_class_numbers(mixed, here, run_here, assert_refused):
     arguments = ("pics", "--module", "digitnet", "--json", "--top", 7)
     rows = json_of(run_here("classify", *arguments))["rows"][:5]

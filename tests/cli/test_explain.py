@@ -1,12 +1,14 @@
 """``hubtune explain`` writes tinted pictures and maps."""
 
 import numpy as np
+import pytest
 from PIL import Image
 from support.commands import json_of
 from support.split_folder import draw_faint_split
 from support.tiny_task import smallnet, train_frozen
 
 
+@pytest.mark.slow
 def test_each_readable_picture_gets_a_tinted_one_and_a_map(here, run_here, assert_refused):
     data = draw_faint_split(here / "data", each=10, validate=2, test=2)
     train_frozen(smallnet(), data, here / "runs" / "faint")

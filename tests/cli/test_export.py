@@ -6,7 +6,7 @@ import re
 import pytest
 
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.inference.model_card import ModelCard
+from hubtune.hub.model_card import ModelCard
 from hubtune.inference.model_folder import write_model
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier

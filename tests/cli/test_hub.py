@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 from support.download_server import page, serving, whole
+from support.fluid import pack, static_state, write_parameters
 
+from hubtune import Module
 from hubtune.hub import weights_cache
 from hubtune.hub.other_caches import files_of_paddle, files_of_paddlehub
 from hubtune.models import catalog
@@ -23,7 +25,7 @@ OTHER = save({"x": np.ones(3, np.float32)})
 def server(monkeypatch):
     """A server with the weights of the catalog's only module, which has no published sum."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("hubtune.hub.weights_cache.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("hubtune.storage.published_file.PAUSE_SECONDS", 0.0)
     with serving() as running:
         entry = replace(PUBLISHED, weights=replace(PUBLISHED.weights, url=running.url, md5=None, top1=54.0))
         monkeypatch.setitem(catalog.BY_NAME, NAME, entry)
@@ -143,6 +145,24 @@ def test_import_takes_the_right_file_only(hub, server, here, monkeypatch, assert
     hub("import", "w.safetensors", "--as", NAME)
 
 
+def test_import_converts_what_paddle_1_wrote(hub, here, monkeypatch, assert_refused):
+    monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
+    backbone = catalog.find("ShuffleNetV2_x0_25").backbone
+    network = backbone.build(num_classes=1000)
+    folder = write_parameters(here / "ShuffleNetV2_x0_25_pretrained", static_state(backbone, network))
+    archive = pack(folder, here / "ShuffleNetV2_x0_25_pretrained.tar")
+    for path in (folder, archive):
+        assert hub("import", path.name, "--as", "ShuffleNetV2_x0_25").startswith(backbone.name)
+        assert hub("verify").startswith("ok")
+        module = Module("ShuffleNetV2_x0_25")
+        for key, tensor in module.network.state_dict().items():
+            np.testing.assert_array_equal(tensor.numpy(), network.state_dict()[key].numpy())
+    assert_refused(
+        (f"hub import {folder.name} --as MobileNetV1", 4, f"{folder.name} cannot be the official weights"),
+        (f"hub import {folder.name} --as AlexNet", 4, "The checksum that is published for alexnet_imagenet"),
+    )
+
+
 def test_another_programs_damaged_or_locked_cache_is_merely_not_used(hub, server, monkeypatch):
     other = Path.home() / ".paddleclas" / "weights" / server.url.rpartition("/")[2]
     other.parent.mkdir(parents=True)
@@ -160,7 +180,7 @@ def test_odd_names_get_a_sentence(assert_refused):
     assert_refused(
         ("hub list xeption71_imagenet", 4, "Did you mean 'xception71_imagenet'?"),
         ("hub pull digitnet", 4, "comes with hubtune"),
-        ("hub show densenet121_imagenet", 4, "Did you mean 'paddle.vision:densenet121'"),
+        ("hub show squeezenet1_1_imagenet", 4, "Did you mean 'paddle.vision:squeezenet1_1'"),
         ("hub show ~nobody-here/x", 4, "There is no module"),
         (("hub", "show", "x" * 300), 5, "cannot be used"),
         ("hub new bad\udcff", 2, "is no name for a module"),

@@ -116,7 +116,13 @@ def test_what_names_no_picture_is_refused_with_what_to_do(here):
         "gone/*.jpg": (3, "No file fits the pattern gone/*.jpg: there is no folder gone"),
         "": (2, "One of the names of pictures is empty"),
         "-": (2, "write their paths into a file, one a line, and name it: paths.txt"),
-        "https://host/cat.jpg": (2, "https://host/cat.jpg is an address: fetch the pictures first"),
+        "https://host/": (2, "https://host/ is a page or a folder, and web servers do not list files"),
+        "gs://bucket/cat.jpg": (5, "gcsfs"),
+        "s3://bucket/pics/*.jpg": (
+            2,
+            "Patterns are for files on this machine: name the folder, s3://bucket/pics/",
+        ),
+        "ftp2://host/cat.jpg": (2, "ftp2"),
     }
     for given, (code, message) in refused.items():
         with pytest.raises(HubtuneError) as caught:

@@ -3,14 +3,17 @@
 import csv
 
 import numpy as np
+import pytest
 from PIL import Image
 from support.commands import json_of
+from support.download_server import serving, status, whole
 from support.split_folder import draw_faint_split
 from support.tiny_task import smallnet, train, train_frozen
 
 import hubtune
 
 
+@pytest.mark.slow
 def test_a_list_has_a_row_per_image_and_what_cannot_be_written_is_refused_before_any_work(
     here, draw_photos, run_here, assert_refused
 ):
@@ -53,6 +56,7 @@ def test_a_list_has_a_row_per_image_and_what_cannot_be_written_is_refused_before
     assert "no.jpg,,,no such file" in (here / "answers.csv").read_text()
 
 
+@pytest.mark.slow
 def test_strangers_are_rejected_sorted_apart_and_measured(here, run_here, assert_refused):
     data = draw_faint_split(here / "data", each=12, validate=3, test=3, difference=40)
     train_frozen(smallnet(), data, here / "runs" / "faint")
@@ -99,3 +103,19 @@ def test_strangers_are_rejected_sorted_apart_and_measured(here, run_here, assert
         ("predict odd --model runs/old --reject", 4, "no features of training images to reject others by"),
         ("evaluate runs/old --unknown odd", 4, "--unknown needs a model with features of training pictures"),
     )
+
+
+@pytest.mark.slow
+def test_pictures_at_addresses_are_fetched_and_named_by_them(here, small_run, run_here):
+    photo = next((here / "data" / "pics").rglob("*.png"))
+    with serving() as server:
+        server.plan = [whole(photo.read_bytes())]
+        address = f"{server.base}/photos/one.png"
+        rows = json_of(run_here("predict", address, photo, "--json"))["rows"]
+        assert rows[0]["path"] == address
+        assert {**rows[0], "path": str(photo)} == rows[1]
+        assert run_here("predict", address).stdout.startswith(f"{address}  ")
+        server.plan = [status(404)]
+        done = run_here("predict", f"{server.base}/gone.png", photo, "--csv", "rows.csv")
+        assert "cannot be fetched: the server answers 404" in done.stderr
+        assert f"{server.base}/gone.png,,," in (here / "rows.csv").read_text()

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from hubtune.cli import progress
 from hubtune.cli.progress import LEVELS, Curve, RunDisplay
 from hubtune.evaluation.metrics import Metrics
 
@@ -77,3 +78,19 @@ def test_curves_show_changes_and_no_noise():
     assert max(heights) - min(heights) <= 2
     assert drawn(range(10_000), 8) == LEVELS
     assert len(drawn(range(10_000), 100)) <= 32
+
+
+def test_without_a_terminal_long_work_has_a_line_every_half_a_minute(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.working_bar("reading") as advance:
+        for seconds, done, total in (
+            (1, 10, 5000),
+            (31, 1200, 5000),
+            (32, 1300, 5000),
+            (70, 0, 0),
+            (101, 7, 0),
+        ):
+            now[0] = seconds
+            advance("reading", done, total)
+    assert capsys.readouterr().err == "reading: 1,200 of 5,000\nreading …\nreading: 7\n"

@@ -1,5 +1,7 @@
 """``hubtune recipe explain`` says what a recipe comes to."""
 
+import json
+
 import pytest
 from PIL import Image
 from support.commands import json_of, options
@@ -51,3 +53,29 @@ def test_mistakes_are_told_in_a_sentence(recipe, assert_refused):
     # An override does not hide a mistake in what it changes.
     recipe.write_text(TEXT.replace("epochs: 4", "augment: standart"), "utf-8")
     assert_refused((f"{explain} -o train.augment.mixup=0.2", 2, "id you mean 'standard'"))
+
+
+def test_flags_of_train_py_become_a_recipe(here, run_here, assert_refused):
+    flags = ("--model=AlexNet", "--batch_size", "8", "--with_mem_opt=True")
+    printed = run_here("recipe", "from-flags", "--", *flags).stdout
+    run_here("recipe", "from-flags", "-o", "r.yaml", "--", *flags)
+    assert (here / "r.yaml").read_text("utf-8") == printed
+    assert "#   --with_mem_opt (True): obsolete: Paddle saves memory by itself" in printed
+    assert_refused(
+        ("recipe from-flags", 2, "Give the flags after --"),
+        ("recipe from-flags -- --modle=AlexNet", 2, "Did you mean 'model'?"),
+        ("finetune r.yaml", 3, "There is no data folder data/ILSVRC2012"),
+    )
+
+
+def test_recipes_that_come_with_hubtune_are_listed_and_copied(run_here):
+    assert "trashnet  " in run_here("recipe", "list").stdout
+    names = [entry["name"] for entry in json.loads(run_here("recipe", "list", "--json").stdout)["recipes"]]
+    assert "idol5" in names
+    copied = run_here("recipe", "copy", "idol5", "new")
+    assert copied.stdout.splitlines() == [
+        "Written: new/recipes/idol5.yaml",
+        "Written: new/datasets/idol5.yaml",
+        "Next: hubtune finetune new/recipes/idol5.yaml",
+    ]
+    assert run_here("recipe", "copy", "none").returncode == 2

@@ -5,10 +5,12 @@ import shutil
 
 import pytest
 from support.commands import output_of, refusal
+from support.multi_label import draw_labelled, write_label_lists, write_label_table
 from support.pages import check_closed
 from support.split_folder import draw_faint_split
 from support.tiny_task import smallnet, train_frozen
 
+import hubtune
 from hubtune.cli.report import command
 
 ENGINE = ("--engine", "paddle")  # the quickest to start
@@ -87,3 +89,23 @@ def test_what_is_not_a_run_and_what_cannot_be_written_is_refused(run, tmp_path):
     unfinished = shutil.copytree(run, tmp_path / "unfinished")
     shutil.rmtree(unfinished / "best_model")
     assert "has no model yet" in refusal(4, command, unfinished, *ENGINE)
+
+
+def test_a_multi_label_run_has_a_page_of_its_labels(tmp_path, monkeypatch):
+    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    paths, truth = draw_labelled(tmp_path / "data", 100, difference=30)
+    write_label_lists(tmp_path / "data", paths, truth)
+    train_frozen(
+        hubtune.Module("digitnet"), tmp_path / "data", tmp_path / "runs/a", engine="paddle", report=True
+    )
+    own = page_of(tmp_path / "runs/a/report.html").text
+    output_of(command, *ENGINE, "--lang", "en", "-o", "again.html")
+    again = page_of(tmp_path / "again.html").text
+    for text in (own, again):
+        assert "Mean average precision (mAP) of the labels, on 20 test pictures." in text
+    # The commands name the run differently.
+    assert own.partition("How sure the model is On")[2] == again.partition("How sure the model is On")[2]
+    table = write_label_table(tmp_path / "data/table.csv", paths, truth)
+    output_of(command, *ENGINE, "--on", table, "-o", "page.html", "--lang", "zh")
+    assert "100 张图片上各标签的平均精度均值 (mAP)" in page_of(tmp_path / "page.html").text

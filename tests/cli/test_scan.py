@@ -11,6 +11,7 @@ import paddle
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 from support.commands import json_of
+from support.multi_label import LABELS, draw_labelled, write_label_table
 
 
 @pytest.fixture
@@ -159,3 +160,15 @@ def test_a_module_finds_wrong_labels_and_is_checked_first(here, draw_photos, sca
     assert_refused(
         ("scan gone --module nonsense", 4, "There is no module 'nonsense'"), ("scan gone", 3, "gone")
     )
+
+
+def test_multi_label_pictures_are_counted_by_label(here, run_here, scanned, assert_refused):
+    paths, truth = draw_labelled(here / "data", 30)
+    write_label_table(here / "data" / "t.csv", paths, truth)
+    lines = run_here("scan", "data/t.csv").stdout.splitlines()
+    assert lines[0].split() == ["label", "pictures"]
+    assert lines[2].split() == ["red", str(truth[:, 0].sum())]
+    assert "all pictures        30" in lines
+    document = json_of(run_here("scan", "data/t.csv", "--json"))
+    assert document["classes"] == dict(zip(LABELS, truth.sum(axis=0).tolist(), strict=True))
+    assert_refused(("scan data/t.csv --module digitnet", 2, "data/t.csv is multi-label"))

@@ -1,8 +1,11 @@
 """What `hubtune split` prints besides the table."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from hubtune.cli.split_output import print_fold_counts, print_remarks, quote_path
+from support.scans import fake_label_scan, split_scan
+
+from hubtune.cli.split_output import print_counts, print_fold_counts, print_remarks, quote_path
 from hubtune.data.listing import Excluded, ImageEntry
 from hubtune.data.splits.files import Split
 from hubtune.storage.cache_folder import data_folder
@@ -30,3 +33,17 @@ def test_folds_are_columns(capsys):
         "cat (Cat)       2       0",
         "dog             1       1",
     ]
+
+
+def test_rows_are_labels_and_the_total_is_of_pictures(capsys):
+    images = {"1.jpg": ["red", "round"], "2.jpg": ["red"], "3.jpg": [], "4.jpg": ["red"]}
+    split = split_scan(fake_label_scan(["round", "red"], images))
+    print_counts(split)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["label", "train"]
+    assert [line.split()[-1] for line in lines[2:5]] == ["1", "3", "1"]
+    assert lines[4].startswith("(no label)")
+    assert lines[-1].split() == ["total", "4"]
+    fold = replace(split, lists={"train": [], "validate": split.lists["train"], "test": []})
+    print_fold_counts([fold, fold])
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["total", "4", "4"]

@@ -15,7 +15,7 @@ from support.environments import paddlehub_python
 from hubtune.compat.checkpoint import import_paddleclas, import_paddlehub
 from hubtune.data.dataset import ListDataset
 from hubtune.errors import ModelError, UsageError
-from hubtune.inference.model import load_model
+from hubtune.inference.load_model import load_model
 from hubtune.models.catalog import find
 from hubtune.storage.safe_load import read_weights
 
@@ -141,6 +141,54 @@ def test_labels_that_do_not_fit_and_a_target_in_use_are_refused(checkpoint, tmp_
     import_paddleclas(checkpoint, target, labels=LABEL_LIST)
     said = refusal(import_paddleclas, checkpoint, target, labels=LABEL_LIST, kind=UsageError)
     assert said == f"{target} is there already: name a folder that is not, or an empty one"
+
+
+@pytest.fixture
+def labelled_checkpoint(tmp_path):
+    """A folder with a network of 26 outputs."""
+    network = find("PPLCNet_x0_25").backbone.build(num_classes=26)
+    folder = tmp_path / "output" / "PPLCNet_x0_25"
+    paddle.save(network.state_dict(), str(folder / "best_model.pdparams"))
+    return folder
+
+
+def write_config(file, answer):
+    text = (PADDLECLAS / "config.yaml").read_text("utf-8").replace("CELoss", "MultiLabelLoss")
+    file.write_text(f"{text[: text.index('  PostProcess')]}  PostProcess: {answer}\n", "utf-8")
+    return file
+
+
+def test_a_model_of_several_labels_gives_each_from_its_threshold(labelled_checkpoint, tmp_path, caplog):
+    config = write_config(tmp_path / "c.yaml", "{name: PersonAttribute, hold_threshold: 0.49}")
+    model = import_paddleclas(labelled_checkpoint, tmp_path / "model", config=config)
+    card = load_model(tmp_path / "model").card
+    assert card.multi_label and card.labels[18] == "HoldObjectsInFront"
+    assert (card.thresholds[0], card.thresholds[1], card.thresholds[18]) == (0.5, 0.3, 0.49)
+    assert "PaddleClas answers one age, direction, sleeve and bag" in caplog.text
+    (row,) = model.predict([PHOTO])
+    least = dict(zip(card.labels, card.thresholds, strict=True))
+    assert row.labels == {name: score for name, score in row.scores.items() if score >= least[name]}
+    # The outputs of a new network are near 0: its probabilities are near 1/2, and not 1/26.
+    assert min(row.scores.values()) > 0.1
+
+
+def test_labels_without_names_are_numbered(labelled_checkpoint, tmp_path, caplog):
+    config = write_config(tmp_path / "c.yaml", "{name: MultiLabelTopk, topk: 5, class_id_map_file: None}")
+    model = import_paddleclas(labelled_checkpoint, tmp_path / "model", config=config)
+    assert (model.labels[0], model.labels[25], len(model.labels)) == ("attribute 0", "attribute 25", 26)
+    assert set(model.card.thresholds) == {0.5}
+    assert "are called attribute 0 to attribute 25: give them by --labels" in caplog.text
+    names = tmp_path / "names.txt"
+    names.write_text("".join(f"{n}_label{n}\n" for n in range(26)))
+    answer = f"{{name: MultiLabelThreshOutput, threshold: 0.3, class_id_map_file: {names}, delimiter: _}}"
+    model = import_paddleclas(
+        labelled_checkpoint, tmp_path / "named", config=write_config(tmp_path / "c.yaml", answer)
+    )
+    assert model.labels[:2] == ["label0", "label1"] and set(model.card.thresholds) == {0.3}
+    # A file that is named must be there.
+    config = write_config(tmp_path / "c.yaml", "{name: MultiLabelThreshOutput, class_id_map_file: no.txt}")
+    said = refusal(import_paddleclas, labelled_checkpoint, tmp_path / "other", config=config)
+    assert "no.txt of its configuration is not there: give the class names" in said
 
 
 @pytest.fixture(scope="module")

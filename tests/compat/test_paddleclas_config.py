@@ -39,7 +39,7 @@ REFUSED = [
     ("to_rgb: True", "to_rgb: False", "the network's input is not RGB"),
     ("1.0/255.0", "1.0", "NormalizeImage.scale is 1.0, and only 1.0/255.0 is known"),
     ("    - ToCHWImage:", "    - PadImage:", "hubtune does not have the transform"),
-    ("name: Topk", "name: MultiLabel", "Infer.PostProcess is MultiLabel, not Topk"),
+    ("name: Topk", "name: ScoreOutput", "Infer.PostProcess is ScoreOutput, which hubtune does not have"),
     ("class_num: 3", "class_num: 3\n  stride_list: [2, 1]", "Arch.stride_list changes the network"),
     ("size: 64}", "size: 96}", "the preprocessing makes no sense"),
 ]
@@ -71,3 +71,58 @@ def test_other_files_are_refused(tmp_path):
         (tmp_path / "r.yaml").write_text(text)
         with pytest.raises(ModelError, match=message):
             read_config(tmp_path / "r.yaml")
+
+
+def test_two_classes_with_a_threshold_have_their_names_in_the_configuration(tmp_path):
+    new = "name: ThreshOutput, threshold: 0.9, label_0: nobody, label_1: someone"
+    text = (PADDLECLAS / "config.yaml").read_text("utf-8")
+    (tmp_path / "c.yaml").write_text(
+        text[: text.index("  PostProcess")] + "  PostProcess: {" + new + "}\n", "utf-8"
+    )
+    read = read_config(tmp_path / "c.yaml")
+    assert (read.names, read.threshold) == (("nobody", "someone"), 0.9)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("name: Topk", "name: DistillationPostProcess, func: Topk"),
+        ("class_num: 3", "class_num: 3\n  infer_add_softmax: False"),
+    ],
+)
+def test_keys_that_change_no_score_are_read(tmp_path, old, new):
+    text = (PADDLECLAS / "config.yaml").read_text("utf-8")
+    if old == "name: Topk":
+        new = new.replace(", ", "\n    ")
+    (tmp_path / "c.yaml").write_text(text.replace(old, new), "utf-8")
+    assert read_config(tmp_path / "c.yaml").architecture == "PPLCNet_x0_25"
+
+
+def test_several_labels_have_thresholds(tmp_path):
+    read = read_config(config(tmp_path, "name: Topk", "name: MultiLabelThreshOutput\n    threshold: 0.3"))
+    assert read.label_answer.thresholds_of(2) == [0.3, 0.3]
+    assert (read.names, read.labels_file) == (None, tmp_path / LABELS)
+    # Without the section Infer, the loss says so.
+    text = (PADDLECLAS / "config.yaml").read_text("utf-8").replace("CELoss", "MultiLabelLoss")
+    (tmp_path / "c.yaml").write_text(text[: text.index("Infer:")], "utf-8")
+    assert read_config(tmp_path / "c.yaml").label_answer.thresholds_of(1) == [0.5]
+    assert read_config(PADDLECLAS / "config.yaml").label_answer is None
+
+
+def test_the_description_of_an_exported_model_is_read(tmp_path):
+    (tmp_path / "inference.yml").write_text(
+        """\
+Global: {model_name: PP-LCNet_x1_0_ML}
+PreProcess:
+  transform_ops:
+  - ResizeImage: {size: [64, 64], backend: pil, interpolation: BILINEAR}
+  - NormalizeImage: {channel_num: 3, scale: 0.00392156862745098, order: ''}
+  - ToCHWImage: null
+PostProcess:
+  MultiLabelThreshOutput: {threshold: 0.4, label_list: [red, round]}
+""",
+        "utf-8",
+    )
+    read = read_config(tmp_path / "inference.yml")
+    assert read.preprocessing == Preprocessing(size=64, fit="stretch", interpolation="bilinear")
+    assert (read.names, read.label_answer.thresholds_of(2)) == (("red", "round"), [0.4, 0.4])

@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-from hubtune.data.list_files import encode, list_text, read_split_record, relative_to, split_line
+from hubtune.data.list_files import (
+    encode,
+    label_rows_text,
+    list_text,
+    read_split_record,
+    relative_to,
+    split_line,
+)
 
 NAMES = ["plain.jpg", "two  spaces.jpg", "tab\there.jpg", "线.jpg", "🌸.jpg", "-dash.jpg", "trailing "]
 NAMES += ["line\u2028next\x85vertical\x0bform\x0c.jpg", " leading.jpg", "#hash.jpg", "broken\udcff.jpg"]
@@ -31,3 +38,10 @@ def test_paths_in_a_list_are_relative_with_slashes(tmp_path, monkeypatch):
     assert relative_to(tmp_path / "pics" / "1.jpg", tmp_path / "lists" / "x") == "../../pics/1.jpg"
     monkeypatch.chdir(tmp_path / "pics")
     assert relative_to(Path("1.jpg"), Path("..")) == "pics/1.jpg"
+
+
+def test_rows_of_several_labels_keep_every_name_too():
+    for name in NAMES:
+        line = encode(label_rows_text([(f"a b/{name}", "0,1,0")])).decode("utf-8", "surrogateescape")
+        assert split_line(line.removesuffix("\n")) == (f"a b/{name}", "0,1,0")
+        assert line == f"a b/{name}\t0,1,0\n"

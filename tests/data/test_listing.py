@@ -2,7 +2,17 @@
 
 from pathlib import Path
 
-from hubtune.data.listing import ImageEntry, Listing, SourceFile, count_by_class, known_as, name_key
+from hubtune.data.label_sets import LabelSets
+from hubtune.data.listing import (
+    ImageEntry,
+    Listing,
+    SourceFile,
+    count_by_class,
+    count_by_label,
+    count_unlabelled,
+    known_as,
+    name_key,
+)
 
 
 def test_files_are_sorted_by_class_and_name_in_any_unicode_form_and_known_by_their_paths():
@@ -18,3 +28,10 @@ def test_files_are_sorted_by_class_and_name_in_any_unicode_form_and_known_by_the
 def test_images_are_counted_by_class_and_list():
     lists = {"train": [ImageEntry(Path("x"), label) for label in (0, 0, 1)], "test": []}
     assert count_by_class(["a", "b"], lists) == {"a": {"train": 2, "test": 0}, "b": {"train": 1, "test": 0}}
+
+
+def test_multi_label_images_are_counted_by_label():
+    sets = LabelSets.of(["a", "b"], [(), (0,), (0, 1)])
+    lists = {"train": [ImageEntry(Path("x"), number) for number in (0, 1, 2, 2)], "test": []}
+    assert count_by_label(sets, lists) == {"a": {"train": 3, "test": 0}, "b": {"train": 2, "test": 0}}
+    assert count_unlabelled(sets, lists) == {"train": 1, "test": 0}

@@ -3,7 +3,8 @@
 import pytest
 
 from hubtune.data.list_files import encode, list_text
-from hubtune.data.lists import read_label_lines, read_lists, read_paths
+from hubtune.data.list_rows import read_paths
+from hubtune.data.lists import read_label_lines, read_lists
 from hubtune.errors import DataError
 
 
@@ -32,7 +33,7 @@ TRAIN = "cat/1.jpg 0\ndog/1.jpg 1\n"
         ({"train": "cat/1.jpg\n"}, "train.txt:1: no label in 'cat/1.jpg'"),
         ({"train": "cat/1.jpg,0\n"}, "a space or a tab, not a comma"),
         ({"train": TRAIN + "dog/2.jpg 1 0\n"}, "train.txt:3: several labels ('1 0')"),
-        ({"train": "cat/1.jpg 0,1,0\n"}, "several labels, '0,1,0'"),
+        ({"train": "cat/1.jpg 0,1,0\n"}, "train.txt:1: 3 values of 0 and 1 ('0,1,0'), unlike the 2 labels"),
         ({"train": "cat/1.jpg, 0\n"}, "a comma between path and label"),
         ({"train": "cat/1.jpg 1\ndog/1.jpg 0\n"}, "the label list is in another order than the labels"),
         (
@@ -149,10 +150,6 @@ def test_forms_that_programs_write_are_read(base):
         (base / "dog/1.jpg", 1),
         (base / "cat/2.jpg", 0),
     ]
-    (base / "with space.jpg").touch()
-    (base / "new.txt").write_text("with space.jpg\ncat/1.jpg 0\ncat/1.jpg\ngone.jpg\n")
-    expected = [base / name for name in ("with space.jpg", "cat/1.jpg", "cat/1.jpg", "gone.jpg")]
-    assert read_paths(base / "new.txt", base) == expected
 
 
 def test_missing_and_empty_files_are_named(base):
@@ -166,3 +163,81 @@ def test_missing_and_empty_files_are_named(base):
         with pytest.raises(DataError) as error:
             read_label_lines(base / file)
         assert str(error.value) == message.format(base / file)
+
+
+def _labels_of(lists, name="train"):
+    """Return the labels, and those of each picture of a list."""
+    sets = lists.label_sets
+    names = [{sets.labels[number] for number in own} for own in sets.sets]
+    return list(sets.labels), [names[entry.label] for entry in lists.examples[name]]
+
+
+def _read_plain(base, text, **options):
+    (base / "train.txt").write_text(text)
+    return read_lists({"train": base / "train.txt"}, base, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("cat/1.jpg\t1,0\ncat/2.jpg\t1,1\ndog/1.jpg\t0,0\n", "red\nround\n"),
+        ("cat/1.jpg 1,0\ncat/2.jpg 1,1\ndog/1.jpg 0,0\n", "red\nround\n"),
+        ("cat/1.jpg\t1 -1\ncat/2.jpg\t1 1\ndog/1.jpg\t-1 -1\n".replace(" ", ","), "0 red\n1 round\n"),
+    ],
+)
+def test_rows_of_0_and_1_are_the_labels_of_pictures(text, labels, base):
+    lists = _read(base, {"train": text}, labels)
+    assert _labels_of(lists) == (["red", "round"], [{"red"}, {"red", "round"}, set()])
+    assert lists.remarks == ["Multi-label: of 3 pictures, 1 have several of the 2 labels, and 1 have none."]
+
+
+def test_a_single_1_a_line_is_a_class_unless_a_person_or_the_split_says_otherwise(base):
+    text = "cat/1.jpg\t1,0\ndog/1.jpg\t0,1\n"
+    lists = _read(base, {"train": text})
+    assert (lists.labels, [entry.label for entry in lists.examples["train"]]) == (["cat", "dog"], [0, 1])
+    assert "single 1" in lists.remarks[0]
+    several = _read(base, {"train": text}, labels_are="multi-label")
+    assert _labels_of(several) == (["cat", "dog"], [{"cat"}, {"dog"}])
+    (base / "split.json").write_text('{"classes": {"cat": "cat", "dog": "dog"}, "multi_label": true}')
+    assert _read(base, {"train": text}).label_sets is not None
+
+
+def test_numbers_of_labels_are_those_of_the_label_file(base):
+    lists = _read(base, {"train": "cat/1.jpg 0,2\ncat/2.jpg 1\n"}, "red\nround\nbig\n")
+    assert _labels_of(lists) == (["red", "round", "big"], [{"red", "big"}, {"round"}])
+    assert _labels_of(_read_plain(base, "cat/1.jpg 7,9\ncat/2.jpg 9\n")) == (["7", "9"], [{"7", "9"}, {"9"}])
+    with pytest.raises(DataError, match=r"train.txt:1: label 3, but the 3 labels of labels.txt are 0 to 2"):
+        _read(base, {"train": "cat/1.jpg 1,3\ncat/2.jpg 0,1\n"}, "red\nround\nbig\n")
+
+
+def test_names_of_labels_are_separated_by_commas(base):
+    text = "cat/1.jpg\tred, round\ncat/2.jpg\tround\ndog/1.jpg\tround,big\n"
+    expected = [{"red", "round"}, {"round"}, {"round", "big"}]
+    assert _labels_of(_read(base, {"train": text}, "red\nround\nbig\n"))[1] == expected
+    assert _labels_of(_read_plain(base, text)) == (["big", "red", "round"], expected)
+    assert _read_plain(base, text, labels_are="names").label_sets is None
+    with pytest.raises(DataError, match="unknown label 'big'"):
+        _read(base, {"train": text}, "red\nround\n", labels_are="multi-label")
+
+
+def test_names_with_commas_stay_names_of_classes(base):
+    lists = _read(
+        base, {"train": "cat/1.jpg\tcat, tabby\ndog/1.jpg\tdog, hound\n"}, "cat, tabby\ndog, hound\n"
+    )
+    assert lists.label_sets is None
+
+
+def test_lines_about_one_picture_are_joined_if_a_person_says_so(base):
+    text = "cat/1.jpg red\ncat/2.jpg round\ncat/1.jpg round\n"
+    assert _labels_of(_read_plain(base, text, labels_are="multi-label"))[1] == [{"red", "round"}, {"round"}]
+    with pytest.raises(DataError, match="add --labels-are multi-label if pictures have several"):
+        _read_plain(base, text)
+
+
+def test_rows_of_different_lengths_and_unknown_labels_are_refused(base):
+    for text, message in (
+        ("cat/1.jpg\t1,0,0\ncat/2.jpg\t1,1\n", "values of 0 and 1"),
+        ("cat/1.jpg\t1,0,0\ncat/2.jpg\t1,1,-1\n", "has -1 beside 0 and 1"),
+    ):
+        with pytest.raises(DataError, match=message):
+            _read_plain(base, text)

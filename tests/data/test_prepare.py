@@ -13,8 +13,11 @@ from support.images import draw_tree
 import hubtune
 from hubtune.cli.scan import command as scan_command
 from hubtune.cli.split import command as split_command
+from hubtune.data import prepare
 from hubtune.data.audit.issues import LabelCheck, LabelIssue
 from hubtune.data.dataset import LIST_NAMES
+from hubtune.data.label_sets import LabelSets
+from hubtune.data.listing import Listing, SourceFile
 from hubtune.errors import DataError, UsageError
 
 
@@ -107,3 +110,21 @@ def test_refusals_have_the_words_of_the_command(pics):
     for call in (hubtune.split, hubtune.scan):
         with pytest.raises(DataError, match="There is no folder missing"):
             call("missing")
+
+
+def test_pictures_of_several_labels_are_split_from_their_listing_and_have_no_test_folder(pics, monkeypatch):
+    sets = LabelSets.of(["red", "round"], [(), (0,), (0, 1)])
+    paths = sorted(pics.rglob("*.png"))
+    files = [
+        SourceFile(path, path.relative_to(pics).as_posix(), sets.names[number % 3])
+        for number, path in enumerate(paths)
+    ]
+    files.sort(key=lambda file: sets.names.index(file.label))
+    listing = Listing(pics, sets.names, files, label_sets=sets)
+    monkeypatch.setattr(prepare, "open_source", lambda *arguments, **options: listing)
+    split = hubtune.split("pics", val=1)
+    assert split.label_sets == sets
+    assert set(split.counts()) == {"red", "round"}
+    assert sum(split.image_counts().values()) == len(paths)
+    with pytest.raises(UsageError, match="these pictures have several labels: name the test pictures in the"):
+        hubtune.split("pics", test_dir=pics / "cat")

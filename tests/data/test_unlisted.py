@@ -1,5 +1,6 @@
 """Images and classes that were added after a split are named; everything else is not."""
 
+import json
 import os
 import shutil
 
@@ -64,3 +65,15 @@ def test_images_and_folders_beside_those_of_other_lists_are_named(pics):
     shutil.copytree(pics / "dog", pics / "fox")
     (pics / "docs").mkdir()
     assert find_unlisted(dataset) == f"{pics} has 1 picture, and the folder 'fox', that are in no list."
+
+
+def test_of_several_labels_the_pictures_are_counted(pics):
+    record = json.loads((pics.parent / "lists" / "split.json").read_text())
+    left = sum(own["left_over"] for own in record["counts"].values())
+    record |= {"multi_label": True, "images": {"left_over": left}}
+    (pics.parent / "lists" / "split.json").write_text(json.dumps(record))
+    assert left and find_unlisted(ListDataset(pics.parent / "lists")) is None
+    shutil.copy(pics / "dog" / "000.png", pics / "cat" / "more.png")
+    assert find_unlisted(ListDataset(pics.parent / "lists")) == (
+        "pics has 1 picture that is in no list: hubtune split pics --force makes lists with them"
+    )

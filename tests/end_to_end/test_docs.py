@@ -102,10 +102,10 @@ def test_every_recipe_is_valid(page, text, tmp_path):
 
 
 # Page → number of its Python blocks that run with a small network on drawn images, one after the other.
-# tests/test_paddlehub.py runs those of paddlehub-1x.md, test_export_examples.py and tests/export those of
+# tests/paddlehub runs those of paddlehub-1x.md, test_export_examples.py and tests/export those of
 # exporting.md, tests/serve that of serving.md; those of paddlehub.md need PaddleHub.
 RUNNING = {"README.md": 1, **dict.fromkeys(("docs/callbacks.md", "docs/data.md"), 2)}
-RUNNING |= dict.fromkeys(("docs/modules.md", "docs/sources.md"), 1)
+RUNNING |= dict.fromkeys(("docs/modules.md", "docs/scikit-learn.md", "docs/sources.md"), 1)
 ELSEWHERE = {
     f"docs/{name}.md" for name in ("paddlehub-1x", "paddlehub", "architecture", "exporting", "serving")
 }

@@ -119,3 +119,27 @@ def test_an_archive_is_split_and_trained_on_as_a_folder_is(pics, run):
     run("cache", "prune", "--data")
     again = json_of(run("finetune", "photos.zip", *MODULE, "--json"))
     assert again["skipped"] == {"train": 0, "validate": 0, "test": 0}
+
+
+def test_folds_in_processes_of_their_own_are_joined_to_the_same_result(pics, run, refused, monkeypatch):
+    one = json_of(run(*TWO, "--json"))
+    (Path("runs") / "pics-folds").rename("at-once")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+    done = run(*TWO, "--fold", "auto")
+    assert "Fold 2 of 2, from SLURM_ARRAY_TASK_ID" in done.stderr
+    assert done.stdout.startswith("fold-2:")
+    assert "has a cross-validation already: continue it" in refused(*TWO)
+    assert "with other settings (train)" in refused(*TWO, "--fold", 1, *options("train.batch_size=3"))
+    own = json_of(run(*TWO, "--fold", 1, "--json"))
+    assert json_of(run(*TWO, "--fold", 1, "--json")) == own  # what is finished is not trained again
+    joined = json_of(run(*TWO, "--json"))
+    assert joined == one
+    assert "has a cross-validation already" in refused(*TWO)
+
+
+def test_what_is_not_a_fold_is_refused(pics, refused, monkeypatch):
+    assert "write a number from 1 to 2, or auto" in refused(*TWO, "--fold", 0)
+    assert "write a number from 1 to 2, or auto" in refused(*TWO, "--fold", 3)
+    assert "--fold goes with --folds K" in refused("finetune", "pics", "--fold", 1)
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "2")
+    assert "the index 2, which is not one of 2 tasks" in refused(*TWO, "--fold", "auto")

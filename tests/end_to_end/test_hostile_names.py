@@ -64,6 +64,7 @@ def table(file):
         return list(csv.reader(text))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_no_name_is_lost_or_swapped_on_the_way(pics, run_here, monkeypatch):
     base = pics.parent

@@ -1,6 +1,7 @@
 """Figures count pictures, and their intervals are Wilson's."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,3 +80,16 @@ def test_an_accuracy_that_guessing_may_reach_is_named():
         assert (share in sentence and "of these 60 pictures" in sentence) if share else sentence is None
         assert metrics["largest_class"] == pytest.approx(50 / 60 if share == "83.3 %" else 1 / 3)
     assert _measure([None], [0]).chance_level is None
+
+
+def test_the_best_model_is_chosen_by_mean_average_precision_where_there_is_one():
+    metrics = Metrics(0.5, 0.1, 60, (0.4, 0.6), largest_class=0.45)
+    assert metrics.selection_figure == 0.5 and "mean_ap" not in metrics.as_dict()
+    assert "the most frequent class would be right for 45.0 %" in metrics.chance_level
+    labels = replace(metrics, mean_ap=0.8)
+    assert labels.selection_figure == labels["mean_ap"] == 0.8 and labels != metrics
+    assert "set of labels would have every label right for 45.0 % of these 60" in labels.chance_level
+    # What a run's result has is read back whole.
+    figures = labels.as_dict()
+    assert Metrics(**{**figures, "interval": tuple(figures["interval"])}) == labels
+    assert replace(metrics, mean_ap=math.nan).selection_figure == 0.5

@@ -1,12 +1,12 @@
-"""The area under the ROC curve equals scikit-learn's, and its interval has the true one."""
+"""Both figures equal scikit-learn's, and the interval of the area under the ROC curve has the true one."""
 
 import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hubtune.evaluation.separation import auroc, auroc_interval
+from hubtune.evaluation.separation import auroc, auroc_interval, average_precision
 
 
 def test_the_area_equals_scikit_learns_with_ties_too():
@@ -16,6 +16,8 @@ def test_the_area_equals_scikit_learns_with_ties_too():
         low = random.normal(0, 1, negatives).round(digits)
         expected = roc_auc_score([1] * positives + [0] * negatives, [*high, *low])
         assert auroc(high, low) == pytest.approx(expected, abs=1e-12)
+        expected = average_precision_score([1] * positives + [0] * negatives, [*high, *low])
+        assert average_precision(high, low) == pytest.approx(expected, abs=1e-12)
 
 
 def test_ends_missing_sides_and_numbers_that_are_none():
@@ -23,6 +25,9 @@ def test_ends_missing_sides_and_numbers_that_are_none():
     assert auroc([math.inf, 1], [0, -math.inf]) == 1
     assert auroc([], [1]) is auroc([1], []) is auroc([math.nan], [1]) is None
     assert auroc([3, math.nan], [math.nan, 1]) == 1
+    assert average_precision([], [1]) is average_precision([math.nan], [1]) is None
+    assert average_precision([0], []) == average_precision([3, math.nan], [math.nan, 1]) == 1
+    assert (average_precision([0], [1]), average_precision([1, 1], [1, 1])) == (0.5, 0.5)
 
 
 def test_the_interval_has_the_true_area_in_95_of_100_cases():

@@ -6,7 +6,7 @@ from support.paddlehub import exportable_model
 
 import hubtune
 from hubtune.errors import ModelError
-from hubtune.export.comparison import is_installed, proof_images, run_of, write_format
+from hubtune.export.comparison import proof_images, run_of, write_format
 
 
 def test_images_are_those_of_the_validation_list_that_are_there(tmp_path):
@@ -32,8 +32,3 @@ def test_a_network_that_cannot_be_traced_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("hubtune.export.openvino.save_openvino", fails)
     with pytest.raises(ModelError, match=r"smallnet cannot be saved in this format \(RuntimeError: no such"):
         write_format("openvino", exportable_model(), tmp_path, "name")
-
-
-def test_packages_are_found_by_their_modules():
-    assert is_installed("numpy")
-    assert not is_installed("no_such_package")

@@ -26,6 +26,7 @@ NETWORKS = {
 COMMON = ["README.md", "arrange.py", "labels.txt", "parity.json", "predict.py", "preprocessing.json"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", NETWORKS)
 def test_a_folder_has_the_network_its_scripts_and_the_proof(form, exported, run):
     export = exported(form)
@@ -43,6 +44,7 @@ def test_a_folder_has_the_network_its_scripts_and_the_proof(form, exported, run)
     assert settings["outputs"] == ["scores", "similarity", "nearest"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", "openvino"])
 def test_its_script_gives_the_answers_of_prediction_without_hubtune(form, exported, run, tmp_path):
     images = draw_odd_images(tmp_path)
@@ -59,6 +61,7 @@ def test_its_script_gives_the_answers_of_prediction_without_hubtune(form, export
             assert [*row["scores"]] == [*prediction.scores]  # the likeliest first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", NETWORKS)
 def test_its_script_prints_answers_only_whatever_the_encoding_and_the_runtime(form, exported, tmp_path):
     folder = tmp_path / "移動 moved"
@@ -171,6 +174,7 @@ def test_a_pretrained_module_is_not_exported(tmp_path):
         export_model(model, tmp_path / "made", "onnx")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "int8"), [("onnx", False), ("paddlehub", False), ("openvino", True)])
 def test_a_model_that_predicts_in_int8_is_not_exported(form, int8, tmp_path):
     model = hubtune.load_model(int8_run(tmp_path).path)

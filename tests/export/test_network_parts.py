@@ -72,8 +72,8 @@ def test_parts_name_what_they_hand_on():
 )
 def test_parts_of_networks_with_maps_and_with_tokens(name):
     from hubtune.data.images.preprocessing import Preprocessing
+    from hubtune.hub.model_card import ModelCard
     from hubtune.inference.model import Model
-    from hubtune.inference.model_card import ModelCard
     from hubtune.models.catalog import find
     from hubtune.models.classifier import Classifier
 

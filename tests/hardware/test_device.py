@@ -11,7 +11,7 @@ def test_the_cpu_is_always_there_and_what_is_unknown_or_missing_is_refused(monke
     assert select_device("cpu") == "cpu"
     assert paddle.device.is_compiled_with_cuda() or select_device("auto") == "cpu"
     for name in ("tpu", "gpu:x", ""):
-        with pytest.raises(UsageError, match="may be auto, cpu, gpu or gpu:<number>"):
+        with pytest.raises(UsageError, match="may be auto, cpu, gpu, gpu:<number> or gpu:0,1"):
             select_device(name)
     monkeypatch.setattr(paddle.device.cuda, "device_count", lambda: 1)
     for compiled, message in ((False, "this is Paddle's CPU build"), (True, "no gpu:1: Paddle sees 1 GPUs")):

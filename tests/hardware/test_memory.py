@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hubtune.hardware import memory
-from hubtune.hardware.memory import free_memory, out_of_memory
+from hubtune.hardware.memory import free_memory, machine_memory, memory_limit, out_of_memory
 
 GB = 10**9
 
@@ -82,3 +82,12 @@ def test_the_error_names_sizes_and_values_that_fit():
     assert "a batch size of 16, or smaller pictures, such as 32 pixels" in str(
         out_of_memory(32, (64, 64), free=None)
     )
+
+
+def test_the_limit_of_a_container_counts_if_it_is_below_the_machine(machine):
+    machine()
+    assert memory_limit() is None and machine_memory()["SwapFree"] == 2 * GB // 1024 * 1024
+    machine("0::/outer/app\n", outer_app=_second(4 * GB, GB), outer=_second(3 * GB, GB))
+    assert memory_limit() == 3 * GB
+    machine("0::/huge\n", huge=_second(2**63 - 4096, 0))
+    assert memory_limit() is None

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from support.backbones import slow
 
 import hubtune
 from hubtune.errors import ModelError
@@ -20,9 +21,17 @@ def write(file, name, num_classes):
     return tensors
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["alexnet_imagenet", "googlenet_imagenet"])
-def test_networks_of_paddle_vision_under_two_names_are_recognised(tmp_path, name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("esnet_x0_25_imagenet", "ghostnet_x0_5_imagenet"),
+        *slow("darknet53_imagenet", "dpn68_imagenet", "efficientnetb0_imagenet", "hrnet18_imagenet"),
+        *slow("res2net50_26w_4s_imagenet", "res2net50_vd_26w_4s_imagenet"),
+        # paddle.vision has names for these, too.
+        *slow("alexnet_imagenet", "densenet121_imagenet", "googlenet_imagenet"),
+    ],
+)
+def test_a_network_is_recognised_by_its_file(tmp_path, name):
     write(tmp_path / "w.safetensors", name, 7)
     assert resolve_module(str(tmp_path / "w.safetensors")).pretrained.name == name
 

@@ -4,6 +4,7 @@ import paddle
 import pytest
 
 import hubtune
+from hubtune.errors import UsageError
 from hubtune.recipe.schema import ImageSettings
 
 
@@ -28,3 +29,18 @@ def test_random_weights_have_no_labels_and_a_size_is_refused_if_nothing_is_left_
         assert (one.numpy() == other.numpy()).all()  # the same in each run
     with pytest.raises(hubtune.UsageError, match=r"^size: 16 is too small for .*: take 32 or more$"):
         module.check_size(16)
+
+
+@pytest.mark.parametrize(
+    ("shape", "advice"),
+    [
+        ([1, 32, 32, 3], r"the channels are last: give images.transpose\(\[0, 3, 1, 2\]\)"),
+        ([3, 32, 32], r"it is one image: give images.unsqueeze\(0\)"),
+        ([32, 32, 3], r"channels are last: give images.transpose\(\[2, 0, 1\]\)"),
+        ([32, 32], "prepare images by module.preprocessing"),
+        ([1, 4, 32, 32], r"a network takes \[N, 3, height, width\]"),
+    ],
+)
+def test_images_of_another_shape_are_refused_with_what_to_write(shape, advice):
+    with pytest.raises(UsageError, match=advice):
+        hubtune.Module("digitnet").features(paddle.zeros(shape))

@@ -51,6 +51,50 @@ def test_pooling_may_stand_in_the_head(mine):
     assert load_backbone(mine, trust_code=True)[0].width == 128
 
 
+def divide(folder):
+    """Move the block of the network into a file of its own."""
+    text = (folder / "module.py").read_text(encoding="utf-8")
+    start, end = text.index("def block("), text.index("def build(")
+    layers = "from paddle import nn\n\n\n" + text[start:end]
+    (folder / "layers.py").write_text(layers, encoding="utf-8")
+    text = text[:start] + "from layers import block\n\n\n" + text[end:]
+    (folder / "module.py").write_text(text, encoding="utf-8")
+    (folder / "unused.py").write_text("1 / 0\n")
+
+
+def test_a_model_keeps_all_files_of_its_code_and_training_goes_on_from_it(mine, tmp_path):
+    divide(mine)
+    base = draw_split(tmp_path / "data", {"a": 6, "b": 6}, validate=0, test=0, size=70)
+    options = {"epochs": 1, "strategy": "scratch", "learning_rate": None}
+    run = tiny_task(
+        hubtune.Module(mine, None, trust_code=True), base, tmp_path / "run", **options
+    ).finetune_and_eval()
+    (mine / "layers.py").write_text((mine / "layers.py").read_text().replace("nn.ReLU()", "nn.Tanh()"))
+    with pytest.raises(ModelError, match=r"The lines of module\.py have changed"):
+        tiny_task(
+            hubtune.Module(mine, None, trust_code=True), base, tmp_path / "run", **options
+        ).finetune_and_eval(resume=True)
+    code = sorted(path.name for path in run.best_model.glob("*.py"))
+    assert code == ["layers.py", "module.py"]
+    paths = sorted((base / "pics").rglob("*.png"))
+    (run.best_model / "unused.py").write_text("1 / 0\n")
+    scores = [row.scores for row in hubtune.load_model(run.path, trust_code=True).predict(paths)]
+    assert all(scores)
+    # Its module is gone: the model folder alone has all that training needs to go on.
+    for file in mine.iterdir():
+        file.unlink()
+    start = hubtune.Module(run.path, trust_code=True)
+    assert sorted(start.code_files) == code
+    further = tiny_task(start, base, tmp_path / "further", epochs=1, strategy="frozen", learning_rate=None)
+    further.finetune_and_eval()
+    with (run.best_model / "layers.py").open("a") as file:
+        file.write("# changed\n")
+    for load in (hubtune.load_model, hubtune.Module):
+        with pytest.raises(ModelError, match=r"layers\.py"):
+            load(run.path, trust_code=True)
+
+
+@pytest.mark.slow
 def test_a_model_keeps_its_code_and_a_run_is_not_resumed_with_other_code(mine, tmp_path, run_hubtune):
     base = draw_split(tmp_path / "data", {"a": 6, "b": 6}, validate=0, test=0, size=70)
     options = {"epochs": 1, "strategy": "scratch", "learning_rate": None}

@@ -14,6 +14,7 @@ from hubtune.hub.module import Module
 from hubtune.hub.weights import find_local_weights, pull_weights, resolve_weights
 from hubtune.models.backbone import PublishedWeights
 from hubtune.models.catalog import BY_NAME, find
+from hubtune.storage.published_file import checksum_record
 
 URL = "https://example.com/dygraph/Net_pretrained.pdparams"
 SHUFFLENET = replace(find("paddle.vision:shufflenet_v2_x0_25"), weights=PublishedWeights(URL))
@@ -92,6 +93,6 @@ def test_an_installed_paddlehub_module_is_used_if_its_weights_fit(monkeypatch, t
     monkeypatch.setenv("HUB_HOME", str(tmp_path))
     file = put(weights(), tmp_path / "modules" / SHUFFLENET.name / "model.pdparams")
     assert resolved(with_sums(sha256="0" * 64)) == file  # the sum is of another form of the file
-    weights_cache.checksum_record(weights_cache.cache_path(file.as_uri())).unlink()
+    checksum_record(weights_cache.cache_path(file.as_uri())).unlink()
     assert resolved(replace(SHUFFLENET, backbone=find("smallnet").backbone)) is None
     assert "does not hold the tensors of smallnet: left alone" in told.text

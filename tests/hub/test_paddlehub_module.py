@@ -13,7 +13,7 @@ from hubtune.hub.paddlehub_module import paddlehub_labels, paddlehub_weights
 def test_a_missing_paddlehub_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "paddlehub", None)
     (tmp_path / "module.py").write_text("from paddlehub.module.module import moduleinfo\n")
-    with pytest.raises(MachineError, match=r'is not installed: pip install "hubtune\[paddlehub\]"'):
+    with pytest.raises(MachineError, match=r"is not installed: pip install paddlehub==2.4.0 "):
         load_backbone(tmp_path, trust_code=True)
 
 
@@ -156,7 +156,7 @@ print(json.dumps(messages))
 def test_paddlehub_modules_that_cannot_be_used_are_refused_in_a_sentence(tmp_path):
     codes = {
         "old": TINY_MODULE.replace("import os", "import paddle.fluid as fluid"),
-        # A fine-tuned model keeps module.py alone, so that this would fail at the very end.
+        # This one can be used: a fine-tuned model keeps the other file, too.
         "siblings": TINY_MODULE.replace("import os", "import os; from .other import x"),
         "not_a_classifier": "from paddlehub.module.module import moduleinfo\n",
         "bgr": TINY_MODULE.replace("to_rgb=True", "to_rgb=False"),
@@ -164,10 +164,9 @@ def test_paddlehub_modules_that_cannot_be_used_are_refused_in_a_sentence(tmp_pat
     folders = [write_module(tmp_path / name, code) for name, code in codes.items()]
     (tmp_path / "siblings" / "other.py").write_text("x = 1\n")
     done = run_paddlehub(tmp_path, "-c", REFUSED, *folders, with_hubtune=True)
-    old, siblings, other, bgr = last_json(done)
+    old, other, bgr = last_json(done)
     fails = "ModelError: DIR/module.py failed in line 2 ("
-    assert old.startswith(fails + "ModuleNotFoundError: No module named 'paddle.fluid'): it must be one file")
+    assert old.startswith(fails + "ModuleNotFoundError: No module named 'paddle.fluid'): it must run with")
     assert "Where hubtune has the architecture itself" in old
-    assert siblings.startswith(fails)
     assert other.startswith("ModelError: DIR/module.py is not an image classifier that can be fine-tuned (it")
     assert bgr.startswith("ModelError: The transforms in DIR/module.py are not a resize to a square, a ")

@@ -15,21 +15,16 @@ from support.waiting import HANG_SECONDS, wait_for
 
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.hub import weights_cache
-from hubtune.hub.weights_cache import (
-    TRIES,
-    ExpectedFile,
-    cache_path,
-    cached_files,
-    checksum_record,
-    fetch_file,
-)
+from hubtune.hub.weights_cache import cache_path, cached_files, fetch_file
+from hubtune.storage import published_file
 from hubtune.storage.atomic import with_ending
+from hubtune.storage.published_file import TRIES, ExpectedFile, checksum_record
 
 
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(weights_cache, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(published_file, "PAUSE_SECONDS", 0.0)
     with serving() as running:
         yield running
 
@@ -126,7 +121,7 @@ def test_a_file_put_into_the_cache_by_hand_is_recorded_at_first_use(server, monk
 
     put_into_cache(server, CONTENT)
     with monkeypatch.context() as patch:  # a shared cache that cannot be written can be used all the same
-        patch.setattr(weights_cache, "write_atomically", read_only)
+        patch.setattr(published_file, "write_atomically", read_only)
         assert fetched(server.url) == CONTENT
     assert not checksum_record(cache_path(server.url)).exists()
     assert fetched(server.url) == CONTENT

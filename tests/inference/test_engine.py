@@ -8,6 +8,8 @@ import numpy as np
 import paddle
 import pytest
 from paddle import nn
+from support.backbones import HEAVY, with_small_residuals
+from support.network_walks import marks_of
 from support.waiting import HANG_SECONDS
 
 import hubtune
@@ -27,7 +29,7 @@ VIEW = Preprocessing()  # of which only mean and std matter here
 # A program for all shapes; squeeze and excitation; hubtune's own; one a shape.
 QUICK = ["mobilenet_v1_x0_25_imagenet", "mobilenet_v3_small_x0_35_imagenet", "smallnet"]
 QUICK += ["paddle.vision:shufflenet_v2_x0_25"]
-OWN_SIZE = [pytest.param(name, False, marks=pytest.mark.slow) for name in BACKBONES]
+OWN_SIZE = [pytest.param(name, False, marks=marks_of(name, False)) for name in BACKBONES if name not in HEAVY]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def test_openvino_gives_paddles_values(name, quick, monkeypatch):
         size = 128 if record.name.startswith("swin") else max(32, 4 * multiple)
     pictures = _images((size, size), (size, size) if multiple is None else (size - multiple, size + multiple))
     paddle.seed(0)
-    network = Classifier(record, 2)
+    network = with_small_residuals(Classifier(record, 2), name)
     network.eval()
     expected = _start(network, [], wanted="paddle", forward=network.features).begin(pictures)()
     engine = _start(network, pictures[:1], wanted="openvino", forward=network.features)

@@ -7,7 +7,7 @@ import pytest
 
 from hubtune.errors import MachineError
 from hubtune.inference import engine_interface
-from hubtune.inference.engine_interface import INT8_ENGINE, check_engine, expected_engine
+from hubtune.inference.engine_interface import INT8_ENGINE, check_engine, expected_engine, is_installed
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from hubtune.inference.engine_interface import INT8_ENGINE, check_engine, expect
 )
 def test_the_engine_that_auto_tries_first(monkeypatch, gpu, installed, expected):
     monkeypatch.setattr(engine_interface, "on_gpu", lambda: gpu)
-    monkeypatch.setattr(engine_interface, "find_spec", lambda name: installed or None)
+    monkeypatch.setattr(engine_interface, "is_installed", lambda name: installed)
     assert expected_engine("auto") == expected
     assert expected_engine("openvino-bf16") == "openvino-bf16"
 
@@ -39,3 +39,11 @@ def test_int8_needs_its_packages_and_a_cpu(monkeypatch):
     monkeypatch.setattr(engine_interface, "find_spec", lambda _: None)
     with pytest.raises(MachineError, match="needs openvino and nncf: pip install openvino nncf, or use"):
         check_engine(INT8_ENGINE)
+
+
+def test_packages_are_found_by_their_modules_and_not_by_folders_of_their_names(tmp_path, monkeypatch):
+    (tmp_path / "paddlehubs").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert is_installed("numpy")
+    assert not is_installed("no_such_package")
+    assert not is_installed("paddlehubs")

@@ -29,6 +29,7 @@ def runs(tmp_path_factory):
     return frozen, trained, sorted((data / "pics").rglob("*.png"))
 
 
+@pytest.mark.slow
 def test_the_shares_of_all_views_add_up_to_the_logits(runs, tmp_path):
     run, _, paths = runs
     model = hubtune.load_model(run.path)
@@ -52,6 +53,7 @@ def test_the_shares_of_all_views_add_up_to_the_logits(runs, tmp_path):
         np.testing.assert_allclose(powers / powers.sum(), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_second_process_needs_neither_paddle_nor_the_network(runs):
     run, _, paths = runs
     first = next(explain_images(hubtune.load_model(run.path), paths[:1]))
@@ -128,6 +130,7 @@ def test_the_visible_area_is_that_of_the_preprocessing(options, size, area):
     assert columns.mean() == pytest.approx(fitted.shape[1] / 2, abs=1.5)
 
 
+@pytest.mark.slow
 def test_a_model_that_claims_the_backbone_of_another_does_not_change_its_maps(tmp_path):
     data = draw_faint_split(tmp_path / "data", each=6, validate=1, test=1)
     run = train_frozen(hubtune.Module("digitnet"), data, tmp_path / "run", settings={"views": 1})

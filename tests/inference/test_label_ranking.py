@@ -7,8 +7,8 @@ import pytest
 
 from hubtune.errors import DataError
 from hubtune.inference import label_ranking
-from hubtune.inference.feature_table import Table
-from hubtune.inference.label_ranking import rank_labels
+from hubtune.inference.feature_table import Table, Targets
+from hubtune.inference.label_ranking import rank_decisions, rank_labels
 
 
 def _table(count=120, classes=4, *, spread=1.0, seed=0):
@@ -63,3 +63,25 @@ def test_a_class_of_one_group_is_not_ranked_and_one_class_alone_is_refused():
         rank_labels(replace(table.take(np.arange(2)), labels=np.array([0, 1])), 2)
     with pytest.raises(DataError, match="of one class: a classifier needs two"):
         rank_labels(replace(table, labels=np.zeros(9, int)), 3)
+
+
+def test_labels_of_multi_label_images_are_judged_each_by_itself(monkeypatch):
+    random = np.random.default_rng(0)
+    truth = random.random((150, 3)) < (0.5, 0.3, 0.2)
+    rows = truth @ (3 * random.standard_normal((3, 12))) + 0.3 * random.standard_normal((150, 12))
+    planted = truth.copy()
+    planted[7, 0], planted[20, 2] = ~truth[7, 0], ~truth[20, 2]
+    sets, labels = np.unique(planted, axis=0, return_inverse=True)
+    keys = [f"{n:03}" for n in range(150)]
+    table = Table(rows.astype(np.float32), labels.ravel(), np.ones(150), keys, [12], Targets(sets))
+    issues = rank_decisions(table)
+    assert {(issue.index, issue.label) for issue in issues[:2]} == {(7, 0), (20, 2)}
+    for issue in issues:
+        assert issue.is_given == planted[issue.index, issue.label]
+        assert issue.own < 0.5 and issue.share == planted[:, issue.label].mean()
+    assert [issue.own for issue in issues] == sorted(issue.own for issue in issues)
+    monkeypatch.setattr(label_ranking, "_MOST_EXACT", 80)
+    assert {(issue.index, issue.label) for issue in rank_decisions(table)[:2]} == {(7, 0), (20, 2)}
+    for few in (table.take(np.arange(1)), table.take(np.arange(0))):
+        with pytest.raises(DataError, match="too few pictures"):
+            rank_decisions(few)

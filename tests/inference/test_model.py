@@ -55,6 +55,7 @@ def test_predictions_agree_between_engines_and_batches(run, mixed, told):
             assert row.scores == pytest.approx(other.scores, abs=SCORES)
 
 
+@pytest.mark.slow
 def test_images_in_memory_have_the_scores_of_their_files(run, tmp_path):
     model = hubtune.load_model(run.path, engine="openvino")
     grey, colours = noise_image(70, 50).convert("L"), noise_image(70, 50)
@@ -140,3 +141,14 @@ def test_prediction_without_memory_names_the_batch(run, mixed, monkeypatch, engi
     monkeypatch.setattr("hubtune.inference.memory.free_bytes", lambda: 1000)
     with pytest.raises(MachineError, match=r"Memory does not hold a batch of \d+ pictures of"):
         next(hubtune.load_model(run.path, engine=engine).predict(mixed))
+
+
+def test_features_are_of_unit_length_and_those_of_the_scores(run, mixed):
+    model = hubtune.load_model(run.path)
+    features = model.features(mixed)
+    readable = [row.error is None for row in model.predict(mixed)]
+    assert features.shape == (len(mixed), model.classifier.width)
+    np.testing.assert_allclose(np.linalg.norm(features[readable], axis=1), 1, atol=1e-5)
+    assert np.isnan(features[np.logical_not(readable)]).all()
+    [scored] = model.score([mixed[1]])
+    np.testing.assert_allclose(features[1], scored.features, atol=1e-6)

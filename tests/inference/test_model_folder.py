@@ -9,7 +9,7 @@ import pytest
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.hub.file_names import MODEL_FILE
-from hubtune.inference.model_card import ModelCard, read_card
+from hubtune.hub.model_card import ModelCard, read_card
 from hubtune.inference.model_folder import read_model, write_model
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
@@ -78,7 +78,10 @@ def test_taps_and_their_projections_are_part_of_a_model_and_unknown_ones_are_ref
     [
         ({"labels": ["a", "b", "c"]}, "describes another head than its weights"),
         ({"hidden_units": [65_536]}, "describes another head than its weights"),
-        ({"schema_version": 5}, r"has format 5, and this hubtune reads formats up to 4: update it by pip"),
+        (
+            {"schema_version": 7},
+            r"has format 7, and this hubtune reads formats up to 6: install a newer hubtune",
+        ),
         ({"schema_version": "new"}, r"\(schema_version: .* by a newer version"),
         ({"taps": [{"name": "stage2", "channels": 32}]}, "describes another head than its weights"),
         ({"labels": ["a", "a"]}, "not a model description that this hubtune reads"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.ridge import draw_table, fit_reference, scaled_rows
+from support.ridge import draw_label_table, draw_table, fit_reference, fit_targets, scaled_rows
 
 from hubtune.inference.ridge_choice import cross_entropy
 from hubtune.inference.ridge_head import FurtherTable, fit_ridge
@@ -33,6 +33,19 @@ def test_the_solution_is_that_of_all_rows_at_once(tmp_path, width, first):
         logits = head.temperature * fitted.predict(scaled[row : row + 1])
         error = cross_entropy(logits, table.labels[row : row + 1])[0]
         assert head.errors[row] == pytest.approx(error, rel=1e-3)
+
+
+@pytest.mark.parametrize(("width", "first"), [(8, 60), (400, 60)], ids=["span of all", "span of some"])
+def test_the_solution_of_labels_is_that_of_all_rows_at_once(tmp_path, width, first):
+    table, truth = draw_label_table(300, width, noise=2.0, weights=np.arange(300) % 4 + 1.0)
+    few = table.take(np.arange(first))
+    scaled = scaled_rows(table, by=few)
+    head = fit_ridge(few, 3, _further(table, tmp_path, first, 70))
+    expected = fit_targets(scaled, truth, head.strength, table.weights).predict(scaled)
+    logits = table.rows @ head.weight.astype(np.float64) + head.bias
+    shifts = (logits - head.temperature * expected).mean(axis=0)
+    assert (logits - shifts) / head.temperature == pytest.approx(expected, abs=4e-3)
+    assert not list(tmp_path.iterdir())
 
 
 def test_stored_rows_are_read_in_order_as_often_as_wanted_and_leave_nothing(tmp_path):

@@ -59,6 +59,7 @@ def _predict_elsewhere(run, paths):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_second_process_predicts_without_paddle_and_the_same_to_the_bit(run, pictures):
     first = [row.scores for row in hubtune.load_model(run.path).predict(pictures)]
     assert len(list(programs_folder().iterdir())) == 1
@@ -145,6 +146,7 @@ def test_files_of_a_program_of_another_kind_are_found_whole_or_not_at_all():
     assert find_stored("key", "one") is None
 
 
+@pytest.mark.slow
 def test_a_model_that_was_replaced_since_it_was_loaded_is_not_mixed_with_the_new_one(
     run, pictures, tmp_path, monkeypatch
 ):

@@ -42,3 +42,10 @@ def test_without_training_images_the_pool_alone_counts():
 def test_nothing_readable_gives_nothing():
     assert suggest_images([ImageScores(Path("a"), None)], REFERENCE, 3) == []
     assert suggest_images([], None, 3) == []
+
+
+def test_a_multi_label_image_is_as_unsure_as_its_least_sure_label():
+    pool = [_image([0.99, 0.98], [1, 0, 0]), _image([0.99, 0.45], [0, 1, 0]), _image([0.1, 0.2], [0, 0, 1])]
+    found = suggest_images(pool, None, 3, multi_label=True)
+    assert [each.index for each in found] == [1, 2, 0]
+    assert [each.uncertainty for each in found] == pytest.approx([0.9, 0.4, 0.04])

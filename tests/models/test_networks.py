@@ -23,6 +23,7 @@ from hubtune import models
 from hubtune.models import catalog
 from hubtune.models.backbone import head_keys
 from hubtune.models.catalog import find
+from hubtune.models.classifier import Classifier
 from hubtune.models.transformer import DropPath
 
 MODULES = [import_module(module.name) for module in pkgutil.iter_modules(models.__path__, "hubtune.models.")]
@@ -37,7 +38,10 @@ SLOW_REFERENCES = [
     *("SENet154_vd", "SE_ResNeXt101_32x4d", "SE_ResNeXt50_32x4d", "VGG11", "VGG13", "VGG16", "VGG19"),
     *("Xception65", "Xception71"),
 ]
-QUICK_GOLDEN = ["MobileNetV3_small_x1_0", "PPHGNetV2_B0", "PPLCNet_x1_0", "dinov2_vits14"]
+QUICK_GOLDEN = [
+    *("EfficientNetB0_small", "ESNet_x0_25", "GhostNet_x0_5", "MobileNetV3_small_x1_0", "PPHGNetV2_B0"),
+    *("PPLCNet_x1_0", "LeViT_128S", "ReXNet_1_0", "RepVGG_A0", "dinov2_vits14"),
+]
 SLOW_GOLDEN = sorted({path.stem for path in GOLDEN.glob("*.json")} - {*QUICK_GOLDEN})
 PADDLECLAS_FILES = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/"
 SWIN = "SwinTransformer_tiny_patch4_window7_224"
@@ -87,9 +91,18 @@ def test_names_of_other_programs_are_known():
 @pytest.mark.parametrize(
     ("alias", "architecture", "file", "accuracy"),
     [
+        ("GhostNet_x1_3_ssld", "GhostNet_x1_3", "GhostNet_x1_3_ssld", (79.38, 94.49)),
+        ("HRNet_W48_C_ssld", "HRNet_W48_C", "legendary_models/HRNet_W48_C_ssld", (83.63, 96.82)),
         ("MobileNetV1_ssld", "MobileNetV1", "legendary_models/MobileNetV1_ssld", (77.89, 93.94)),
         ("MobileNetV2_ssld", "MobileNetV2", "MobileNetV2_ssld", (76.74, 93.39)),
         ("PPHGNetV2_B0_ssld_stage1", "PPHGNetV2_B0", "legendary_models/PPHGNetV2_B0_ssld_stage1", None),
+        (
+            "Res2Net200_vd_26w_4s_ssld",
+            "Res2Net200_vd_26w_4s",
+            "Res2Net200_vd_26w_4s_ssld",
+            (85.13, 97.42),
+        ),
+        ("PPHGNet_small_ssld", "PPHGNet_small", "legendary_models/PPHGNet_small_ssld", (83.82, 96.81)),
         ("ResNet34_vd_ssld", "ResNet34_vd", "legendary_models/ResNet34_vd_ssld", (79.72, 94.9)),
         ("ResNet50_vd_ssld", "ResNet50_vd", "legendary_models/ResNet50_vd_ssld", (83.0, 96.4)),
         ("ResNet50_vd_ssld_v2", "ResNet50_vd", "ResNet50_vd_ssld_v2", (83.0, 96.4)),
@@ -125,3 +138,27 @@ def test_googlenet_answers_as_the_main_output_of_paddles_own_and_only_its_heads_
     np.testing.assert_allclose(ours(images).numpy(), theirs(images)[0].numpy(), atol=1e-6)
     changed = {key for key, shape in shapes(other).items() if shape != shapes(theirs)[key]}
     assert changed == head_keys(other, record.stages(other))
+
+
+@paddle.no_grad()
+def test_googlenets_auxiliary_outputs_are_paddles_own():
+    theirs = paddle_models.googlenet(num_classes=5)
+    classifier = Classifier(find("googlenet_imagenet").backbone, 5)
+    classifier.load_backbone(theirs)
+    plain = set(classifier.state())
+    classifier.take_auxiliary_outputs(seed=3)
+    first, second = (layer.weight.numpy() for layer in classifier.auxiliary)
+    assert (first != second).any()
+    assert plain == set(classifier.state())  # of the model; a checkpoint has the outputs, too
+    assert set(classifier.training_state()) - plain == {
+        f"auxiliary.{number}.{name}" for number in (0, 1) for name in ("weight", "bias")
+    }
+    for layer, their_layer in zip(classifier.auxiliary, (theirs._out1, theirs._out2), strict=True):
+        layer.set_state_dict(their_layer.state_dict())
+    images = random_images(224)
+    theirs.eval()
+    classifier.eval()
+    logits = classifier.training_logits(images).numpy()
+    np.testing.assert_array_equal(logits[:, 0], classifier(images).numpy())
+    expected = paddle.stack(theirs(images)[1:], axis=1).numpy()
+    np.testing.assert_allclose(logits[:, 1:], expected, atol=1e-6)

@@ -1,11 +1,14 @@
 """Files of PaddleClas 2.0 and PaddleHub 2, whose tensors have other names."""
 
+import re
+
 import numpy as np
 import paddle
 import pytest
 from support.backbones import arrays_of, check_translation, slow
 
 from hubtune.models.catalog import find
+from hubtune.models.hrnet import HRNet
 from hubtune.models.resnet import DEPTHS
 
 MOBILENET_BLOCKS = [f"conv{stage}_{number}" for stage in (2, 3, 4) for number in (1, 2)]
@@ -67,6 +70,54 @@ def test_an_older_file_of_a_resnet_gives_the_same_tensors(name):
     check_translation(record, file, own)
     marked = own | {"StructuredToParameterName@@": np.zeros(1)}
     check_translation(record, marked, marked)  # own names pass unchanged
+
+
+OLDER_HRNET = (
+    (r"^fc\.", lambda _: "out."),
+    (r"^layer1\.(\d)", lambda found: f"la1.bb_layer2_{int(found[1]) + 1}"),
+    (r"^conv_tr1_(\d)", lambda found: f"tr1.transition_tr1_layer_{found[1]}"),
+    (r"^conv_tr2", lambda _: "tr2.transition_tr2_layer_3"),
+    (r"^conv_tr3", lambda _: "tr3.transition_tr3_layer_4"),
+    (
+        r"^(st\d)\.stage_func_list\.(\d)\.basic_block_list\.(\d)\.(\d)",
+        lambda found: (
+            f"{found[1]}.stage_{found[1]}_{int(found[2]) + 1}.branches_func."
+            f"bb_{found[1]}_{int(found[2]) + 1}_branch_layer_{int(found[3]) + 1}_{int(found[4]) + 1}"
+        ),
+    ),
+    (
+        r"^(st(\d))\.stage_func_list\.(\d)\.fuse_func\.residual_func_list\.(\d+)",
+        lambda found: (
+            f"{found[1]}.stage_{found[1]}_{int(found[3]) + 1}.fuse_func.residual_"
+            f"{found[1]}_{int(found[3]) + 1}_layer_{OLDER_PATHS[int(found[2])].split()[int(found[4])]}"
+        ),
+    ),
+    (r"^last_cls\.func_list\.(\d)", lambda found: f"last_cls.conv_cls_head_conv_{int(found[1]) + 1}"),
+    (r"^cls_head_conv_list\.(\d)", lambda found: f"cls_head_add{int(found[1]) + 1}"),
+    (r"\.conv\.", lambda _: "._conv."),
+    (r"\.bn\.", lambda _: "._batch_norm."),
+    (r"\.fc_(squeeze|excitation)\.", lambda found: f".{found[1]}."),
+)
+# From which resolution to which, by the number of resolutions.
+OLDER_PATHS = {
+    2: "1_2 2_1_1",
+    3: "1_2 1_3 2_1_1 2_3 3_1_1 3_1_2 3_2_1",
+    4: "1_2 1_3 1_4 2_1_1 2_3 2_4 3_1_1 3_1_2 3_2_1 3_4 4_1_1 4_1_2 4_1_3 4_2_1 4_2_2 4_3_1",
+}
+
+
+def test_an_older_file_of_an_hrnet_gives_the_same_tensors():
+    record = find("HRNet_W18_C").backbone
+    own = arrays_of(HRNet(16, gates=True, num_classes=3))
+    file = {}
+    for key, value in own.items():
+        older = key
+        for pattern, replacement in OLDER_HRNET:
+            older = re.sub(pattern, replacement, older)
+        file[older] = value
+    assert not file.keys() & own.keys()
+    check_translation(record, file, own)
+    check_translation(record, own, own)  # own names pass unchanged
 
 
 def test_an_older_file_of_mobilenet_v1_gives_the_same_tensors():

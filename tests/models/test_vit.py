@@ -1,18 +1,22 @@
 """Vision transformers, with the names of Hugging Face's, timm's and the original DINOv2 files."""
 
+from dataclasses import replace
+
 import numpy as np
 import paddle
 import pytest
 from models.deterministic import weights
+from PIL import Image
 from support.backbones import arrays_of
 
 from hubtune.errors import ModelError
 from hubtune.hub.weights import load_into
 from hubtune.models.backbone import head_keys
-from hubtune.models.vit import Form, VisionTransformer, dinov2_names, vit_stages
+from hubtune.models.vit import Form, VisionTransformer, dinov2_names, smooth_reduction, vit_stages
 
 HUGGING_FACE_NAMES = {
     "cls_token": "embeddings.cls_token",
+    "register_tokens": "embeddings.register_tokens",
     "pos_embed": "embeddings.position_embeddings",
     "patch_embed.proj": "embeddings.patch_embeddings.projection",
     "norm.": "layernorm.",
@@ -29,12 +33,17 @@ TINY = Form(
 )
 
 
-@pytest.fixture
-def tiny():
-    network = VisionTransformer(TINY, num_classes=3)
+@pytest.fixture(params=[0, 4])
+def tiny(request):
+    network = VisionTransformer(replace(TINY, registers=request.param), num_classes=3)
     for key, value in weights({key: value.shape for key, value in network.state_dict().items()}).items():
         network.state_dict()[key].set_value(value)
     return network
+
+
+def another(network):
+    registers = 0 if network.register_tokens is None else network.register_tokens.shape[1]
+    return VisionTransformer(replace(TINY, registers=registers), num_classes=3)
 
 
 def trunk(network):
@@ -73,7 +82,7 @@ def test_names_of_timm_and_the_original_become_ours_and_others_stay(tiny):
 
 
 def test_a_file_with_hugging_faces_names_fits_and_its_missing_head_is_left_alone(tiny):
-    other = VisionTransformer(TINY, num_classes=3)
+    other = another(tiny)
     head = other.head.weight.numpy()
     tensors = dinov2_names(hugging_face(turned(trunk(tiny))))
     assert_same(tensors, trunk(tiny))
@@ -104,3 +113,21 @@ def test_a_file_with_wrong_tensors_is_refused(key, shape, message, tiny):
 def test_positions_are_learned_at_other_sizes_too(tiny):
     tiny(paddle.ones([2, 3, 10, 4])).sum().backward()
     assert np.abs(tiny.pos_embed.grad.numpy()).min() > 0
+
+
+@pytest.mark.parametrize("size", [3, 16, 50])
+def test_positions_are_reduced_as_pillow_reduces_a_row_of_pixels(size):
+    row = np.random.default_rng(0).standard_normal(37).astype(np.float32)
+    expected = Image.fromarray(row[None]).resize((size, 1), Image.Resampling.BICUBIC)
+    np.testing.assert_allclose(smooth_reduction(37, size) @ row, np.asarray(expected)[0], atol=1e-6)
+
+
+@paddle.no_grad()
+def test_registers_have_no_position_and_the_class_token_stays_first():
+    network = VisionTransformer(replace(TINY, registers=2), num_classes=3)
+    tokens = network.embed(images := paddle.rand([2, 3, 6, 6])).numpy()
+    assert tokens.shape == (2, 1 + 2 + 9, 4)
+    np.testing.assert_array_equal(tokens[0, 1:3], network.register_tokens.numpy()[0])
+    first = network.cls_token + network.pos_embed[:, :1]
+    np.testing.assert_array_equal(tokens[1, :1], first.numpy()[0])
+    assert network(images).shape == [2, 3]

@@ -3,8 +3,9 @@
 import pytest
 
 from hubtune.errors import UsageError
+from hubtune.recipe.base import parse_share
 from hubtune.recipe.load import make_recipe
-from hubtune.recipe.schema import RunConfig, parse_share
+from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import LastStageStrategy, ScratchStrategy
 
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from hubtune.report.charts import (
+    ChartBar,
     ChartPoint,
     ChartText,
+    draw_bars,
     draw_confusion_map,
     draw_curve,
     draw_interval,
@@ -79,3 +81,15 @@ def test_a_map_has_a_dot_for_each_confused_pair_and_stays_small():
     assert [each.count("M") for each in dots] == [1, 1, 1]
     assert dots[0].startswith("M4.2 1.8h")
     assert len(chart) < 1000
+
+
+def test_bars_are_drawn_to_scale_below_their_names():
+    bars = [ChartBar("<red>", 0.5, "50 %", 0.25), ChartBar("round", 1.0, "100 %", 0.0)]
+    root = parsed(draw_bars(bars, ChartText("Bars", "Two.", "", "")))
+    assert labels(root) == ["<red>", "50 %", "round", "100 %"]
+    widths = [float(each.get("width")) for each in root.iter() if each.get("class") == "value"]
+    assert widths == [170, 340]
+    assert [each.get("d") for each in root.iter() if each.get("class") == "mark"] == [
+        "M85.0 17v14",
+        "M0.0 53v14",
+    ]

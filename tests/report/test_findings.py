@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.images import draw_marked_tree
+from support.multi_label import LABELS, draw_labelled, write_label_lists
 from support.reports import answers_for
 from support.split_folder import write_lists
 from support.tiny_task import smallnet, train, train_frozen
@@ -17,9 +18,16 @@ import hubtune
 from hubtune.data.audit.issues import LabelIssue
 from hubtune.evaluation.evaluation import evaluate_answers
 from hubtune.inference.feature_table import Table
+from hubtune.inference.label_ranking import DecisionIssue
 from hubtune.inference.subset_accuracy import SubsetAccuracy
 from hubtune.report import findings
-from hubtune.report.findings import find, fit_sizes, is_suspect, measure_learning_curve
+from hubtune.report.findings import (
+    find,
+    fit_sizes,
+    is_suspect,
+    is_suspect_decision,
+    measure_learning_curve,
+)
 from hubtune.train.data_checks import hash_images
 
 
@@ -48,6 +56,7 @@ def _find(run, dataset, **options):
     return model, find(model, entries, {}, model.evaluate(dataset, "test"), **options)
 
 
+@pytest.mark.slow
 def test_a_solved_head_has_suspect_labels_and_a_curve(runs):
     run, _, dataset = runs
     entries = dataset.examples("train")
@@ -86,6 +95,7 @@ def test_mistakes_are_explained_and_a_trained_model_has_no_curve(runs):
     assert found.learning_curve is None
 
 
+@pytest.mark.slow
 def test_many_training_images_are_represented_by_a_sample(runs, monkeypatch):
     run, _, dataset = runs
     monkeypatch.setattr(findings, "_MOST_ROWS", 30)
@@ -146,3 +156,41 @@ def test_pictures_of_16_bits_are_drawn_as_the_model_sees_them(tmp_path, monkeypa
     evaluation = evaluate_answers(answers_for([file], [0], [1]), ["a", "b"])
     [content] = findings._heat_maps(SimpleNamespace(card=card, labels=["a", "b"]), evaluation).values()
     assert np.asarray(Image.open(io.BytesIO(content))).mean() == pytest.approx(2000 / 16, abs=3)
+
+
+@pytest.mark.slow
+def test_a_multi_label_model_has_suspect_labels_and_maps_of_wrong_ones_and_no_curve(tmp_path, monkeypatch):
+    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "home"))
+    paths, truth = draw_labelled(tmp_path / "data", 100)
+    planted = truth.copy()
+    for place, label in ((0, 0), (1, 1), (90, 0), (95, 1)):  # two in training, two in the test list
+        planted[place, label] ^= True
+    data = write_label_lists(tmp_path / "data", paths, planted)
+    run = train_frozen(hubtune.Module("digitnet"), data, tmp_path / "run")
+    model, dataset = hubtune.load_model(run.path), hubtune.ListDataset(data)
+    entries = hash_images(dataset.examples("train"), lambda: None)
+    evaluation = model.evaluate(dataset, "test")
+    found = find(model, entries, {}, evaluation, dataset.label_sets)
+    wrong = [*np.array(evaluation.answers.paths)[~evaluation.answers.correct]]
+    assert {*found.heat_maps} == {*wrong} and 0 < len(wrong) <= 12
+    assert found.label_issues is found.learning_curve is None
+    assert all(issue.label in model.labels for issue in found.decision_issues)
+    named = {(issue.path.name, issue.label, issue.is_given) for issue in found.decision_issues}
+    assert named & {("000.png", LABELS[0], planted[0, 0]), ("001.png", LABELS[1], planted[1, 1])}
+    assert found.labels_sampled is None
+
+
+@pytest.mark.parametrize(
+    ("is_given", "probability", "share", "suspect"),
+    [
+        (True, 0.03, 0.5, True),
+        (True, 0.06, 0.5, False),
+        (True, 0.03, 0.05, False),
+        (False, 0.97, 0.05, True),
+        (False, 0.9, 0.05, False),
+    ],
+)
+def test_only_labels_that_say_the_opposite_of_a_sure_answer_are_suspect(
+    is_given, probability, share, suspect
+):
+    assert is_suspect_decision(DecisionIssue(0, 1, is_given, probability, share)) is suspect

@@ -8,7 +8,15 @@ from support.pages import HOSTILE, check_closed
 
 from hubtune.report.html_page import data_address, render_page
 
-CONTENT = {"source": HOSTILE, "sizes": {}, "largest": 0, "total": 0, "sections": [], "remarks": []}
+CONTENT = {
+    "source": HOSTILE,
+    "sizes": {},
+    "largest": 0,
+    "total": 0,
+    "by_label": False,
+    "sections": [],
+    "remarks": [],
+}
 
 
 def test_text_is_escaped_and_the_policy_names_the_style():

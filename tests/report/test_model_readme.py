@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.inference.model_card import ModelCard
+from hubtune.hub.model_card import ModelCard
 from hubtune.report.model_readme import render_model_readme
 
 FIGURES = {"accuracy": 0.8833, "loss": 0.3647, "count": 120, "interval": [0.8137, 0.9292], "unreadable": 0}
@@ -125,3 +125,40 @@ def test_an_accuracy_is_never_known_without_an_error():
 def test_a_model_in_int8_says_what_it_needs():
     assert "for which OpenVINO is needed" in readme_of(card_with(engine="openvino-int8"))[1]
     assert "OpenVINO" not in readme_of(card_with())[1]
+
+
+def test_a_multi_label_model_has_labels_with_thresholds_and_mean_average_precision():
+    figures = {"validate": {**FIGURES, "mean_ap": float("nan")}, "test": {**FIGURES, "mean_ap": 0.75}}
+    card = card_with(multi_label=True, thresholds=[0.3, 0.512], similarity_threshold=0.4, metrics=figures)
+    counts = {"cat": {"train": 60, "test": 60}, "dog": {"train": 7, "test": 9}}
+    text = render_model_readme(
+        card, counts, licence=None, chosen=True, sizes={"train": 65, "test": 66}, unlabelled={"train": 3}
+    )
+    header = yaml.safe_load(text.split("---\n", 2)[1])
+    assert header["metrics"] == ["mean_average_precision", "accuracy"] and "multi-label" in header["tags"]
+    results = [each["metrics"] for each in header["model-index"][0]["results"]]
+    assert results[0][0] == {"type": "mean_average_precision", "value": 0.75}
+    assert len(results[1]) == 1
+    for sentence in (
+        "# Multi-label image classifier of 2 labels",
+        "| label | threshold | training pictures | test pictures |",
+        "| dog | 0.51 | 7 | 9 |",
+        "In all: 65 training, 66 test.",
+        "Without a label: 3 training, 0 test.",
+        "| test | 120 | 75.0 % | 88.3 % | 81.4–92.9 % | 0.365 |",
+        "| validation | 120 | – |",
+        "The model was chosen on the validation list",
+        "each with any number of the 2 labels, or none",
+        "gives no label to pictures unlike the training pictures (similarity below 0.40)",
+        "high F1 on training pictures that were left out of a fit",
+        "the share with every label right is known to about ±6 percentage points",
+        "print(row.path, row.labels, row.error)",
+    ):
+        assert sentence in text, sentence
+    assert "names one of its classes" not in text and "Classes" not in text
+    trained = card_with(multi_label=True, thresholds=[0.5, 0.5], step=9, metrics={})
+    assert (
+        "Its thresholds are 0.5" in readme_of(trained)[1] and "It was not measured." in readme_of(trained)[1]
+    )
+    measured = card_with(multi_label=True, thresholds=[0.5, 0.5], step=9, metrics={"validate": FIGURES})
+    assert "The model and its thresholds were chosen" in readme_of(measured, chosen=True)[1]

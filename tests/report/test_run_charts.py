@@ -3,11 +3,13 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from support.label_reports import drawn_label_report, label_report_of
 from support.reports import report_of
 
 from hubtune.report.phrases import Phrases
-from hubtune.report.run_charts import draw_run_charts
+from hubtune.report.run_charts import by_precision, draw_run_charts
 from hubtune.report.run_report import Findings, LearningCurvePoint, MeasuredCurve
 
 
@@ -53,3 +55,17 @@ def test_few_and_many_pictures_have_ticks_at_round_numbers(report):
     ticks = re.findall(r">([\d.,]+)</text>", chart["learning"])
     assert [tick for tick in ("1", "2", "5", "10", "20", "50") if tick in ticks] == "1 2 5 10 20 50".split()
     assert not any("." in tick for tick in ticks)
+
+
+def test_labels_have_their_average_precision_and_curves_of_training():
+    history = [{"step": step, "mean_ap": step / 10, "accuracy": 0.1, "loss": 1.0} for step in range(3)]
+    report = drawn_label_report(60, history=history)
+    expected = {"reliability", "precision", "mean_ap", "accuracy", "loss"}
+    assert names(report, report.evaluation) == expected
+    charts = draw_run_charts(report, report.evaluation, Phrases("en"))
+    assert "Validation: all labels right." in charts["accuracy"]
+    assert "From 0\u00a0% to 20.0\u00a0%" in charts["mean_ap"]
+    order = [entry.label for entry in by_precision(report.evaluation)]
+    assert re.findall(r'y="\d+">(\w+)</text>', charts["precision"]) == order
+    unlabelled = label_report_of(np.full((2, 3), np.nan), np.zeros((2, 3)))
+    assert names(unlabelled, unlabelled.evaluation) == set()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from support.pages import check_closed
@@ -10,6 +11,7 @@ from support.split_folder import draw_split
 from support.tiny_task import smallnet, train_frozen
 
 import hubtune
+from hubtune.data.label_sets import LabelSets
 from hubtune.evaluation.evaluation import evaluate_answers
 from hubtune.report import run_content
 from hubtune.report.run_content import (
@@ -128,3 +130,20 @@ def test_a_page_that_cannot_be_written_is_an_error_in_a_sentence(run, tmp_path):
     report = gather_report(*run)
     with pytest.raises(hubtune.MachineError, match="cannot be written"):
         save_report(tmp_path / "gone" / "x.html", report, code="en", images=False)
+
+
+@pytest.mark.parametrize(
+    ("best_step", "validate", "source"), [(0, True, "train"), (5, True, "validate"), (5, False, "")]
+)
+def test_multi_label_lists_are_counted_by_label_and_the_thresholds_known(run, best_step, validate, source):
+    folder, lists, _ = run
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**result, "best_step": best_step}))
+    sets = LabelSets.of(["red", "round"], [(), (0, 1)])
+    examples = lists.examples if validate else {**lists.examples, "validate": []}
+    lists = replace(lists, labels=sets.names, label_sets=sets, examples=examples)
+    report = gather_report(folder, lists, MeasuredList(None))
+    assert report.multi_label and report.thresholds_from == source
+    assert {each["train"] for each in report.counts.values()} == {7}
+    assert (report.sizes["train"], report.unlabelled["train"]) == (14, 7)
+    check_closed(run_content.render_run_report(report, language="en", images=True))

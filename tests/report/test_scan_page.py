@@ -9,6 +9,8 @@ from PIL import Image
 from support.pages import HOSTILE, PageElements, check_closed
 
 from hubtune.data.audit.issues import Issue, IssueFile
+from hubtune.data.label_sets import LabelSets
+from hubtune.data.listing import ImageEntry
 from hubtune.data.scan.scanner import Scan
 from hubtune.report.scan_page import MAX_FILES, render_scan_page
 
@@ -63,3 +65,11 @@ def test_a_section_shows_a_limited_number_of_images_and_names_files_without_a_th
     page = page_of([issue([gone]), cut])
     assert not page.all("img")
     assert {"no picture", "gone.jpg", "cut.jpg ", "damaged"} <= set(page.words)
+
+
+def test_multi_label_pictures_are_counted_by_label():
+    sets = LabelSets.of(["red", "round"], [(0,), (0, 1), ()])
+    classes = {name: [ImageEntry(Path(f"{name}.jpg"), 0)] for name in sets.names}
+    text = PageElements(render_scan_page("t.csv", Scan(Path("pics"), classes, label_sets=sets), [])).text
+    assert "3 pictures that can be read, with 2 labels." in text
+    assert "label pictures red 2 round 1" in text

@@ -38,6 +38,10 @@ def test_a_run_reports_each_step_each_evaluation_and_its_end(task):
     assert recorder.calls[-1] == Call("finished", (json.loads((run.path / "result.json").read_text()),))
     steps = [1, 2, "validate 2", 3, "validate 3", 4, "validate 4", 5, 6, "validate 6"]
     assert _order(recorder) == [*steps, f"test {run.best_step}"]
+    measured = [(call.positional[0], call.named["step"]) for call in recorder.of("evaluated")]
+    assert [(call.positional[0], call.named["step"]) for call in recorder.of("evaluating")] == measured
+    assert [call.named["step"] for call in recorder.of("saved")] == [3, 6]
+    assert recorder.of("saved")[-1].positional == (run.path / "checkpoints" / "step-6",)
     assert all(call.positional[1] == 6 for call in recorder.of("stepped"))
     figures = [call.named for call in recorder.of("stepped")]
     assert all(math.isfinite(step["loss"]) and 0 <= step["accuracy"] <= 1 for step in figures)
@@ -52,6 +56,7 @@ def test_a_run_reports_each_step_each_evaluation_and_its_end(task):
     assert recorder.calls == []  # a finished run reports nothing more
 
 
+@pytest.mark.slow
 def test_a_callback_may_end_the_run_which_can_be_resumed(task, tmp_path):
     task.config = task.config.model_copy(update={"save_ckpt_interval": 1})
     first, last = Recorder(), Recorder()

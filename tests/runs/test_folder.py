@@ -10,7 +10,7 @@ from support.tiny_task import smallnet, train
 import hubtune
 from hubtune.errors import MachineError
 from hubtune.log import logger
-from hubtune.runs.folder import RunFolder, newest_run, open_run, point_latest_at
+from hubtune.runs.folder import RunFolder, free_folder, newest_run, open_run, point_latest_at
 
 
 def test_a_second_run_goes_beside_the_first_and_a_finished_one_returns_its_result(run, tmp_path):
@@ -66,6 +66,18 @@ def test_a_folder_of_images_of_something_else_or_in_use_is_refused(run, tmp_path
             run(**options)
 
 
+@pytest.mark.parametrize("names", [["ckpt.meta", "notes.txt"], ["step_45", "best_model", "visualization"]])
+def test_a_run_of_paddlehub_stays_as_it_is(tmp_path, told, names):
+    for name in names:
+        (tmp_path / "ckpt" / name).mkdir(parents=True)
+    assert free_folder(tmp_path / "ckpt") == tmp_path / "ckpt-2"
+    assert told.messages == [f"{tmp_path / 'ckpt'} is a run of PaddleHub 1.x, and stays as it is"]
+    (tmp_path / "other" / "best_model").mkdir(parents=True)
+    (tmp_path / "other" / "notes.txt").touch()
+    with pytest.raises(hubtune.UsageError, match=r"is not a run: .*, in Python checkpoint_dir="):
+        free_folder(tmp_path / "other")
+
+
 def test_working_time_is_counted_over_all_processes_but_those_that_were_killed(tmp_path):
     folder = RunFolder(tmp_path)
     folder.write_description("", {"machine": {}})
@@ -115,3 +127,14 @@ def test_the_log_on_a_full_disk_prints_no_traceback(tmp_path, capsys):
     with open_run(folder):
         logger.info("does not fit")
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_skipped_images_are_added_one_by_one_and_a_cut_last_line_is_left_out(tmp_path):
+    with open_run(tmp_path / "run") as run:
+        run.write_skipped([("train", "a.jpg", "empty file (0 bytes)")])
+        run.append_skipped(("validate", "b,c.jpg", "=damaged"))
+        entries = [("train", "a.jpg", "empty file (0 bytes)"), ("validate", "b,c.jpg", "=damaged")]
+        assert run.read_skipped() == entries
+        file = tmp_path / "run" / "skipped.csv"
+        file.write_bytes(file.read_bytes() + b"train,d.jpg,dama")
+        assert run.read_skipped() == entries

@@ -12,7 +12,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from support.multi_label import LABELS, draw_label_lists
 from support.serving import image_bytes, serving
+from support.tiny_task import smallnet, train_frozen
 
 import hubtune
 from hubtune.serve.limits import ServeLimits
@@ -35,6 +37,7 @@ def test_answers_equal_those_of_predict_to_the_bit_whatever_arrives_together(ser
     assert batch["rows"] == expected
 
 
+@pytest.mark.slow
 def test_the_lines_of_python_in_the_docs_work(served, small_run, capsys):
     page = (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")
     [lines] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
@@ -120,7 +123,7 @@ def test_health_models_and_metrics(served):
     assert served.ask("/healthz").json["status"] == "alive"
     assert served.ask("/readyz").json["ready"] is True
     [model] = served.ask("/models").json["models"]
-    assert model == {"name": "abc", "labels": ["a", "b", "c"], "rejects": True}
+    assert model == {"name": "abc", "labels": ["a", "b", "c"], "rejects": True, "multi_label": False}
     served.ask("/predict", image_bytes())
     served.ask("/<script>")
     text = served.ask("/metrics").body.decode()
@@ -173,7 +176,8 @@ def test_the_document_describes_every_route_and_no_other(served):
     for reference in re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)):
         assert reference in schemas
     row = served.ask("/predict?explain=1", image_bytes()).json
-    assert set(row) == {*schemas["Row"]["properties"], "schema_version", "model"}
+    multi_label = {"labels"}  # which a model of one class a picture does not have
+    assert set(row) == {*schemas["Row"]["properties"], "schema_version", "model"} - multi_label
     codes = {"400", "401", "403", "413", "415", "422", "429", "503"}
     assert codes <= set(document["paths"]["/predict"]["post"]["responses"])
 
@@ -241,3 +245,32 @@ def test_of_many_requests_at_once_each_is_answered_or_told_to_come_again(small_r
         assert set(statuses) <= {200, 503} and statuses[200] >= 64
         assert server.app.service.waiting == 0 and server.app._bodies.buffered == 0
         assert server.ask("/healthz").status == 200
+
+
+@pytest.mark.slow
+def test_a_multi_label_model_answers_with_all_labels(tmp_path):
+    data = draw_label_lists(tmp_path / "data", 60)
+    run = train_frozen(smallnet(), data, tmp_path / "run", fit="crop").path
+    images = [(data / "pics" / f"{number:03}.png").read_bytes() for number in range(6)]
+    rows = [*hubtune.load_model(run).predict(images)]
+    assert any(len(row.labels) > 1 for row in rows)
+    with serving({"attributes": run}) as server:
+        [model] = server.ask("/models").json["models"]
+        assert (model["labels"], model["multi_label"]) == ([*LABELS], True)
+        for image, row in zip(images, rows, strict=True):
+            answer = server.ask("/predict?reject=0&explain=1", image).json
+            assert answer["label"] is answer["score"] is None
+            assert {each["label"]: each["score"] for each in answer["labels"]} == row.labels
+            assert answer["scores"] == row.scores
+            assert answer["heat_map"]["label"] == next(iter(row.scores))
+        outputs = server.ask("/v2/models/attributes").json["outputs"]
+        assert [output["name"] for output in outputs] == ["labels", "scores"]
+        tensor = {"name": "image", "shape": [6], "datatype": "BYTES", "data": encoded(*images)}
+        labels, scores = server.ask("/v2/models/attributes/infer", json.dumps({"inputs": [tensor]})).json[
+            "outputs"
+        ]
+        assert [json.loads(each) for each in labels["data"]] == [[*row.labels] for row in rows]
+        assert scores["shape"] == [6, 4]
+        wrong = {"inputs": [tensor], "outputs": [{"name": "label"}]}
+        refused = server.ask("/v2/models/attributes/infer", json.dumps(wrong))
+        assert refused.status == 400 and "labels, scores" in refused.json["message"]

@@ -11,7 +11,9 @@ from support.waiting import wait_for
 
 import hubtune
 from hubtune.errors import ModelError, UsageError
+from hubtune.runs.publisher import publishing
 from hubtune.serve import app as app_module
+from hubtune.serve import models as models_module
 from hubtune.serve.models import ModelSource, ModelTable, named_sources, sample_images
 from hubtune.storage.checked_folder import write_checked
 
@@ -23,6 +25,7 @@ def exchange(folder, other):
     write_checked(folder / "best_model", {name: (source / name).read_bytes() for name in names})
 
 
+@pytest.mark.slow
 def test_a_better_model_answers_without_a_lost_request(tmp_path, small_run, monkeypatch):
     monkeypatch.setattr(app_module, "_RELOAD_SECONDS", 0.05)
     run, other = tmp_path / "served", train_small(tmp_path, "other", "xyz")
@@ -86,6 +89,25 @@ def test_names_come_from_folders_or_are_given():
     ):
         with pytest.raises(UsageError, match=message):
             named_sources(folders, named)
+
+
+@pytest.mark.slow
+def test_a_run_in_a_bucket_is_followed_by_its_pointer(tmp_path, small_run, bucket, monkeypatch):
+    monkeypatch.setattr(models_module, "BUCKET_SECONDS", 0.0)
+    other = train_small(tmp_path, "other", "xyz")
+    with publishing(bucket.at("runs/m"), small_run):
+        pass
+    sources = named_sources([bucket.at("runs/m")], [f"again={bucket.at('runs/m')}"])
+    assert [*sources] == ["m", "again"]
+    table = ModelTable({"m": sources["m"]})
+    assert table.reload_changed() == [] and table.default.model.labels == ["a", "b", "c"]
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    exchange(run, other)
+    with publishing(bucket.at("runs/m"), run):
+        pass
+    assert table.reload_changed() == ["m"] and table.default.model.labels == ["x", "y", "z"]
+    assert table.reload_changed() == []
 
 
 def test_a_folder_without_a_model_is_refused_before_the_port_opens(tmp_path):

@@ -9,7 +9,7 @@ from hubtune.errors import MachineError, ModelError
 from hubtune.serve.limits import RequestError, ServeLimits
 from hubtune.serve.metrics import ServeMetrics
 from hubtune.serve.models import ModelSource
-from hubtune.serve.prediction_service import PredictionService, Wanted, usable_cores
+from hubtune.serve.prediction_service import PredictionService, Wanted
 
 
 @pytest.fixture
@@ -75,7 +75,3 @@ def test_what_a_model_cannot_do_is_refused(service, abc, monkeypatch):
     assert refusal_of(service, abc, [image_bytes()], Wanted(explain=True)).code == "no_heat_map"
     monkeypatch.setattr(abc.model, "reference", None)
     assert refusal_of(service, abc, [image_bytes()], Wanted(reject=True)).code == "no_reference"
-
-
-def test_there_is_a_core():
-    assert usable_cores() >= 1

@@ -42,6 +42,7 @@ def test_a_signal_ends_the_server_after_what_it_has_received(small_run):
         pass
 
 
+@pytest.mark.slow
 def test_a_signal_still_ends_the_server_after_a_new_model_has_brought_paddle(tmp_path, small_run):
     run = tmp_path / "run"
     shutil.copytree(small_run, run)
@@ -66,6 +67,7 @@ def test_localhost_is_the_address_that_is_printed():
         assert bound.getsockname()[0] == "127.0.0.1"
 
 
+@pytest.mark.slow
 def test_a_client_that_never_ends_does_not_hold_the_server(small_run):
     with started(small_run) as (process, port, _), socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx")

@@ -1,5 +1,6 @@
 """Reading weights: every genuine file gives its arrays, every hostile one a ModelError and nothing else."""
 
+import gzip
 import pickle
 import tracemalloc
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from paddle import nn
 from safetensors.numpy import save as to_safetensors
 from support.cifar_files import python_2
+from support.fluid import pack, save_parameters
 from support.hostile_pickles import NAMES, audited, hostile_files
 from support.waiting import CallCount
 
@@ -115,15 +117,46 @@ def test_other_content_and_missing_files_are_named(tmp_path, path):
     for content, words in (
         (b"", "is empty"),
         (b"<!DOCTYPE html><html>...", "is an HTML page, perhaps a login or error page of the network"),
-        (b"PK\x03\x04...", "is a zip archive, perhaps PyTorch weights"),
-        (b"\x1f\x8b\x08", "is a gzip archive"),
+        (b"PK\x03\x04...", "is a zip archive, which has to be unpacked first"),
+        (b"\x1f\x8b\x08", "cannot be used as weights: it is cut short"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
-        (b"\x00" * 100, "damaged, cut short or no weights at all"),
-        ("ein Brief über Gewichte".encode(), "damaged, cut short or no weights at all"),
+        (b"\x00" * 100, "is damaged .values of the type None"),
+        (b"\xff" * 100, "damaged, cut short or no weights at all"),
+        ("ein Brief über Gewichte".encode(), "does not hold weights: it is a text file"),
     ):
         path.write_bytes(content)
         with pytest.raises(ModelError, match=words):
             read_weights(path)
+
+
+def test_files_of_other_kinds_say_what_they_are_and_what_to_give(tmp_path):
+    for name, content, words in (
+        (
+            "best.pdopt",
+            pickle.dumps({"w_moment1_0": STATE["half"]}),
+            "is the state of an optimizer",
+        ),
+        ("best.pdstates", b"x", "is the state of a training"),
+        ("model.onnx", b"\x08\x07\x12\x07pytorch", "does not hold weights: it is an ONNX model"),
+        (
+            "net.pth",
+            pickle.dumps(["a", "list"]),
+            "does not hold weights: it is PyTorch weights",
+        ),
+        ("__model__", b"\n\x94\x01\x08\x00\x10\xff", "does not hold weights: it is a part of an inference"),
+        ("w.bin", gzip.compress(b"text"), "is a gzip file without a tar archive in it: unpack it first"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ModelError, match=words):
+            read_weights(tmp_path / name)
+
+
+def test_what_paddle_1_wrote_is_read(tmp_path):
+    (tmp_path / "net").mkdir()
+    expected = {"conv1_weights": STATE["conv.weight"], "fc_0.w_0": STATE["fc.weight"]}
+    folder = save_parameters(tmp_path / "net", expected)
+    for path in (folder, pack(folder, tmp_path / "net.tar")):
+        assert_same(read_weights(path), expected)
 
 
 def test_every_truncation_of_a_genuine_file_is_refused(path):

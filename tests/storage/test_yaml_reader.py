@@ -1,7 +1,6 @@
 """Strict YAML: what is read as what, what is refused, and where a mistake is said to be."""
 
 import math
-from pathlib import Path
 
 import pytest
 
@@ -48,22 +47,6 @@ def test_all_refused_things_are_reported_together():
     assert parse_yaml(text).data == {"a": ["exit"], "b": 1, "c": None, "e": None}
 
 
-def _described():
-    """The texts of ``mistakes.txt``, each with the sentence about it."""
-    blocks = Path(__file__).with_name("mistakes.txt").read_text(encoding="utf-8").removesuffix("\n")
-    bell = "a: 1\nb: \x07\n2:4: the character U+0007 cannot stand here: remove it"
-    for block in [*blocks.split("\n\n"), bell]:
-        text, _, described = block.rpartition("\n")
-        yield text, described
-
-
-@pytest.mark.parametrize(("text", "described"), [*_described()])
-def test_a_syntax_mistake_says_where_and_what_to_do(text, described):
-    document = parse_yaml(text)
-    assert [f"{at.line}:{at.column}: {problem}" for at, problem in document.problems] == [described]
-    assert not document.complete
-
-
 @pytest.mark.parametrize("opening", ["[", "{", "- ", "? ", "[{", '{"a":'])
 def test_bottomless_nesting_is_one_sentence(opening):
     assert problems(opening * 100_000)[-1][2] == "lists and sections are nested more than 16 deep here"
@@ -88,3 +71,33 @@ def test_a_file_with_mistakes_is_refused_with_all_of_them(tmp_path):
     tag, double = caught.value.problems
     assert tag == f"{file}:1:4: tags (!!str) are not allowed here: remove it"
     assert double == f"{file}:2:1: the key 'a' is given twice (first on line 1): keep one"
+
+
+def test_aliases_stand_for_values_in_other_programs_files():
+    document = parse_yaml("a: &x [1, {b: &y c}]\nd: *x\ne: {f: *y}", aliases=True)
+    assert not document.problems
+    assert document.data == {"a": [1, {"b": "c"}], "d": [1, {"b": "c"}], "e": {"f": "c"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: &x [1, *x]", (1, 11, "there is no complete value with the anchor &x before this")),
+        ("a: *x", (1, 4, "there is no complete value with the anchor &x before this")),
+        (
+            "a0: &a0 ["
+            + ", ".join("x" * 10)
+            + "]\n"
+            + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
+            (5, 45, "with its aliases, this text has more than 100,000 values"),
+        ),
+        (
+            "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 30)),
+            (16, 12, "lists and sections are nested more than 16 deep here"),
+        ),
+    ],
+    ids=["its own", "unknown", "bomb", "deep"],
+)
+def test_aliases_that_grow_or_lead_nowhere_are_refused(text, problem):
+    [(position, sentence)] = parse_yaml(text, aliases=True).problems
+    assert (*position, sentence) == problem

@@ -153,7 +153,7 @@ def hostile_files(canary):
         "bytes that claim 4 GB": (b"\x80\x03B\xff\xff\xff\xffx.", "cut short"),
         "a frame that claims 10 GB": (b"\x80\x04\x95" + struct.pack("<Q", 10**10) + b"N.", "nothing instead"),
         "a number that claims 2 GB": (b"\x80\x02\x8b\xff\xff\xff\x7fx.", "cut short"),
-        "a number of a million digits": (b"I" + b"9" * 10**6 + b"\n.", "damaged"),
+        "a number of a million digits": (b"I" + b"9" * 10**6 + b"\n.", "is a text file"),
         "nested 90,000 deep": (b"\x80\x02]" + b"(" * 45_000 + b"l" * 45_000 + b".", "a list instead"),
         "a million instructions": (b"\x80\x02" + b"N" * 10**6 + b".", "100,000 instructions"),
         "a dictionary in itself": (b"\x80\x02}q\x00" + text("w") + b"h\x00s.", "'w' is a dictionary"),

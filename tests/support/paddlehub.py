@@ -15,8 +15,8 @@ from PIL import Image
 
 import hubtune
 from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.hub.model_card import ModelCard
 from hubtune.inference.model import Model
-from hubtune.inference.model_card import ModelCard
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 from support.environments import paddlehub_python

@@ -6,6 +6,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from hubtune.data.dedup.groups import DuplicateGroup
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.listing import NO_CLASS, ImageEntry
 from hubtune.data.scan.scanner import Scan
 from hubtune.data.splits.quota import SplitRequest, SplitSize
@@ -36,6 +37,24 @@ def fake_scan(classes):
             ImageEntry(ROOT / name / f"{number:03}.jpg", NO_CLASS, f"{name}/{number:03}.jpg", str(checksum))
             for number, checksum in enumerate(sums)
         ]
+    return scan
+
+
+def fake_label_scan(labels, images):
+    """Return a multi-label scan: the names of the labels, and name → labels of each image, by their names.
+
+    An image with other bytes than its name says is ``(labels, checksum)``.
+    """
+    numbers = {label: number for number, label in enumerate(labels)}
+    rows = {}
+    for name, own in images.items():
+        own, checksum = own if isinstance(own, tuple) else (own, name)
+        rows[name] = (tuple(sorted(numbers[label] for label in own)), checksum)
+    sets = LabelSets.of(labels, [own for own, _ in rows.values()])
+    scan = Scan(ROOT, {name: [] for name in sets.names}, label_sets=sets)
+    for name, (own, checksum) in rows.items():
+        entry = ImageEntry(ROOT / name, NO_CLASS, name, checksum)
+        scan.classes[sets.names[sets.number_of[own]]].append(entry)
     return scan
 
 

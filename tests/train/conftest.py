@@ -75,15 +75,15 @@ def parameters():
 @pytest.fixture
 def invent_accuracies(monkeypatch):
     """Replaces the accuracy of each evaluation by the next of a list."""
-    evaluate = evaluator.evaluate_answers
+    evaluate = evaluator.evaluate_scores
 
     def invent(accuracies):
         answers = iter(accuracies)
 
-        def invented(given, labels):
-            return replace(evaluate(given, labels), accuracy=float(next(answers)))
+        def invented(*arguments, **options):
+            return replace(evaluate(*arguments, **options), accuracy=float(next(answers)))
 
-        monkeypatch.setattr(evaluator, "evaluate_answers", invented)
+        monkeypatch.setattr(evaluator, "evaluate_scores", invented)
 
     return invent
 

@@ -7,7 +7,7 @@ from safetensors.numpy import load_file
 import hubtune
 from hubtune.data.listing import ImageEntry
 from hubtune.evaluation.calibration import TemperatureFit
-from hubtune.inference.model_card import read_card
+from hubtune.hub.model_card import read_card
 from hubtune.inference.reference import REFERENCE_FILE, read_reference
 from hubtune.train import calibration
 from hubtune.train.calibration import MOST_IMAGES, choose_images

@@ -25,6 +25,7 @@ _PROGRAM = """
 import ast, os, signal, sys
 from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig
 from hubtune.runs.callbacks import Callback
+from hubtune.train.checkpoint import Checkpoints
 
 data, folder, kill_at, resume = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "resume"
 options = {"num_epoch": 3, **ast.literal_eval(sys.argv[5])}
@@ -200,3 +201,22 @@ def test_little_space_is_said_before_training(run, monkeypatch, told):
         monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
         run(epochs=1)
         assert ("10 kB are free" in told.text and "three checkpoints take about" in told.text) == warned
+
+
+@pytest.mark.parametrize(
+    ("keep", "during", "after"),
+    [
+        ("auto", [8, 6], [8]),
+        ("all", [8, 6, 4, 2], [8, 6, 4, 2]),
+        ("last 3", [8, 6, 4], [8, 6, 4]),
+        ("last 1", [8], [8]),
+        ("best", [8, 6, 4], [8, 4]),
+    ],
+)
+def test_the_checkpoints_that_the_recipe_names_stay(tmp_path, keep, during, after):
+    for step in (2, 4, 6, 8):
+        (tmp_path / f"step-{step}").mkdir()
+    checkpoints = checkpoint.Checkpoints(tmp_path, keep)
+    for count, expected in ((2, during), (1, after)):
+        checkpoints.prune(count, best_step=3)
+        assert sorted((int(folder.name[5:]) for folder in tmp_path.iterdir()), reverse=True) == expected

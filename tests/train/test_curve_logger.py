@@ -8,7 +8,8 @@ from support.commands import options
 
 from hubtune.errors import MachineError, UsageError
 from hubtune.evaluation.metrics import Metrics
-from hubtune.train.curve_logger import FOLDER, CurveWriter
+from hubtune.runs.folder import CURVES
+from hubtune.train.curve_logger import CurveWriter
 
 _PACKAGES = {"visualdl": "visualdl", "tensorboard": "tensorboardX"}
 
@@ -21,7 +22,7 @@ def name(request):
 
 def _curves(run):
     found = {}
-    for file in sorted((run / FOLDER).iterdir()):
+    for file in sorted((run / CURVES).iterdir()):
         for tag, step, value in (_visualdl if "vdlrecords" in file.name else _tensorboard)(file):
             found.setdefault(tag, []).append((step, round(value, 5)))
     return found
@@ -61,10 +62,10 @@ def _training(first, last):
     return [each for n in range(first, last + 1) for each in ((n, ("validate", n)) if n % 3 == 0 else (n,))]
 
 
-def _write(name, run, *events):
+def _write(name, run, *events, **tags):
     """Write the events of one process: numbers of steps, and names of lists with the step."""
     run.mkdir(exist_ok=True)
-    writer = CurveWriter(name)
+    writer = CurveWriter(name, **tags)
     writer.opened(run)
     for event in events:
         if isinstance(event, int):
@@ -91,6 +92,17 @@ def test_each_step_evaluation_and_the_test_is_a_point_in_the_file_at_once(name, 
         assert len(_curves(tmp_path / "run")["train/loss"]) == step - 1
 
 
+def test_tags_may_have_another_form(name, tmp_path):
+    def tag_of(group, figure):
+        return f"{figure}_{group}"
+
+    _write(name, tmp_path / "run", *_training(1, 4), tag_of=tag_of)
+    _write(name, tmp_path / "run", *_training(4, 9), TEST, tag_of=tag_of)
+    _write(name, tmp_path / "whole", *_training(1, 9), TEST)
+    whole = {tag_of(*tag.split("/")): points for tag, points in _curves(tmp_path / "whole").items()}
+    assert _curves(tmp_path / "run") == whole
+
+
 @pytest.mark.parametrize(
     "processes",
     [
@@ -103,7 +115,7 @@ def test_each_step_evaluation_and_the_test_is_a_point_in_the_file_at_once(name, 
     ],
 )
 def test_killed_and_resumed_curves_equal_undisturbed_ones(name, tmp_path, processes):
-    other = tmp_path / "run" / FOLDER / "vdlrecords.1700000000.log"
+    other = tmp_path / "run" / CURVES / "vdlrecords.1700000000.log"
     other.parent.mkdir(parents=True)
     other.touch()
     for events in processes:
@@ -135,9 +147,9 @@ def test_wrong_names_missing_packages_and_unwritable_folders_are_named(
         assert done.returncode == MachineError.exit_code
         assert re.match(f"Error: {package} cannot be used here .*: pip install {package}$", done.stderr, re.I)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["pics"]  # no work was begun
-    (tmp_path / FOLDER).write_text("a file")
+    (tmp_path / CURVES).write_text("a file")
     pytest.importorskip("tensorboardX")
-    with pytest.raises(MachineError, match=f"{FOLDER} cannot be written"):
+    with pytest.raises(MachineError, match=f"{CURVES} cannot be written"):
         _write("tensorboard", tmp_path, 1)
 
 

@@ -52,6 +52,7 @@ def listed(tmp_path, monkeypatch):
 def start(listed, before=(), **config):
     written = []
     run = SimpleNamespace(path=Path("run"), read_skipped=lambda: list(before), write_skipped=written.extend)
+    run.append_skipped = written.append
     config = SimpleNamespace(**{"workers": 2, "bad_pictures": "skip", "max_bad": "50%", **config})
     return BadImages(run, listed, config), written
 
@@ -223,3 +224,18 @@ def test_files_left_out_of_lists_that_were_made_for_the_run_count_too(tmp_path, 
     done = run_here(*command, "-o", "data.max_bad=10%", cwd=tmp_path)
     assert "\nSkipped:    2 in no list; " in done.stdout
     assert json.loads((tmp_path / "run" / "result.json").read_text())["skipped"]["no list"] == 2
+
+
+def test_on_a_network_disk_a_sample_is_checked_and_the_log_has_it(listed, told, monkeypatch, tmp_path):
+    monkeypatch.setattr(data_checks, "_MOST_REMOTE", 5)
+    monkeypatch.setattr(data_checks, "network_disk", lambda path: "nfs4")
+    images, written = start(listed)
+    images.check_headers(nothing)
+    assert [Path(path).name for _, path, _ in written] == ["00.png"]  # of 00, 03, 06, 09 and 12
+    assert "on a network disk (nfs4): only one in 3 of 14 has been checked" in told.text
+    changed = ChangedFiles(tmp_path, listed, 2)
+    changed.check(nothing)
+    listed["train"][1].path.write_bytes(b"other")  # not in the sample
+    listed["train"][3].path.write_bytes(b"other")
+    changed.check(nothing)
+    assert changed.count == 1

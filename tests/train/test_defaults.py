@@ -34,7 +34,9 @@ def test_a_run_is_named_after_its_recipe_or_its_source_unless_that_names_it(tmp_
     Path("mine.yaml").write_text("data: {base: pics}\nmodule: digitnet\n")
     assert read_recipe("mine.yaml", []).run == "runs/mine"
     assert read_recipe("mine.yaml", ["run=runs/other"]).run == "runs/other"
-    with pytest.raises(UsageError, match=r"^There is no nothing: give a recipe \(.*\) or a folder"):
+    with pytest.raises(
+        UsageError, match=r"^There is no nothing: give a recipe \(.*\), a folder of pictures, or"
+    ):
         read_recipe("nothing", [])
     assert default_run_folder("photos.tar.gz") == Path("runs/photos")
     assert default_run_folder(str(tmp_path / "pics")) == Path("runs/pics")

@@ -53,6 +53,7 @@ def test_the_part_is_trained_the_views_stay_and_a_resumed_run_ends_with_the_same
     assert (resumed.path / "metrics.jsonl").read_text() == (whole.path / "metrics.jsonl").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", PARTS)
 def test_ctrl_c_while_a_resumed_run_solves_the_head_again_keeps_the_trained_model(
     run, monkeypatch, tmp_path, ever_better, strategy

@@ -88,6 +88,7 @@ def test_copies_and_groups_of_split_json_are_left_out_together(run, data, monkey
             assert sizes[-2:] == [2, 3]
 
 
+@pytest.mark.slow
 def test_a_class_with_one_image_and_a_class_with_none_do_no_harm(run, data):
     lines = (data / "train_list.txt").read_text().splitlines()
     left = [line for line in lines if line.endswith(" 0")]
@@ -132,6 +133,7 @@ def test_pictures_of_a_sample_that_cannot_be_read_are_replaced_by_others(run, da
     assert trained.skipped["train"] == len(bad)
 
 
+@pytest.mark.slow
 def test_the_paddle_engine_gives_the_same_model_with_any_batch_and_cache(run, data, monkeypatch, tmp_path):
     models = [run("cold", engine="paddle"), run("small", engine="paddle", batch_size=3)]
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))

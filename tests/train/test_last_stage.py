@@ -13,6 +13,7 @@ FAINT = {"each": 20, "validate": 6, "difference": 8}
 NO_ROOM = r"least \d\.\d MB, .* of 48 .*may take 0\.\d MB: .*CACHE_SIZE=1GB, or"
 
 
+@pytest.mark.slow
 def test_it_is_never_worse_than_frozen_and_computes_nothing_twice(
     run, module, data, tmp_path, monkeypatch, count_images, told
 ):

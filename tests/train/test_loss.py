@@ -37,6 +37,14 @@ def test_losses_follow_their_formulas(settings, targets, weights, expected):
     )
 
 
+def test_losses_of_auxiliary_outputs_are_added_with_their_weight():
+    logits = paddle.to_tensor(np.stack([LOGITS, 2 * LOGITS, -LOGITS], axis=1).astype(np.float32))
+    targets, plain = one_hot(LABELS, 3), Loss(LossSettings(label_smoothing=0.1))
+    main, first, second = (float(plain(logits[:, number], targets)) for number in range(3))
+    loss = Loss(LossSettings(label_smoothing=0.1, auxiliary=0.3))
+    assert float(loss(logits, targets)) == pytest.approx(main + 0.3 * (first + second), rel=1e-6)
+
+
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
 def test_a_picture_that_is_certain_has_a_finite_gradient(gamma):
     logits = paddle.to_tensor([[30.0, 0.0, 0.0]], stop_gradient=False)
@@ -48,3 +56,21 @@ def test_class_weights_make_each_class_count_the_same_and_pictures_once_on_avera
     weights = class_weights([0, 0, 0, 2], 4)
     assert weights.tolist() == pytest.approx([2 / 3, 0, 2, 0])
     assert weights[[0, 0, 0, 2]].mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_binary_cross_entropy_is_the_mean_over_labels_summed_over_pictures(smoothing):
+    targets = np.array([[1, 0, 1], [0, 0, 0]], np.float32)
+    logits = LOGITS[:2]
+    wanted = (1 - smoothing) * targets + smoothing / 2
+    costs = np.log1p(np.exp(-logits)) * wanted + np.log1p(np.exp(logits)) * (1 - wanted)
+    loss = Loss(LossSettings(name="bce", label_smoothing=smoothing))
+    found = float(loss(paddle.to_tensor(logits.astype(np.float32)), targets))
+    assert found == pytest.approx(costs.mean(axis=1).sum(), rel=1e-5)
+
+
+def test_a_multi_label_picture_is_right_with_all_labels_right():
+    logits = np.array([[2.0, -1.0], [2.0, 1.0], [-0.1, -5.0]])
+    targets = np.array([[1, 0], [1, 0], [0, 0]], np.float32)
+    assert Loss(LossSettings(name="bce")).right(logits, targets).tolist() == [True, False, True]
+    assert Loss(LossSettings()).right(logits, targets).tolist() == [True, True, True]

@@ -19,6 +19,7 @@ def _short(monkeypatch):
     monkeypatch.setattr("hubtune.train.gradient.STEPS", 3)
 
 
+@pytest.mark.slow
 def test_the_rate_is_found_once_and_leaves_no_trace(run):
     auto = run("auto", strategy=FREEZING)
     found = json.loads((auto.path / "learning_rate.json").read_text())

@@ -67,6 +67,36 @@ def _sgd(start, g, *, l2=0.0, l2sp=0.0, momentum=0.0, nesterov=False):
     return w
 
 
+def _adagrad(w, g, *, l2=0.0):
+    """Duchi et al.'s Adagrad, epsilon 1e-6."""
+    squares = 0.0
+    for rate in RATES:
+        gradient = g + l2 * w
+        squares += gradient**2
+        w = w - rate * gradient / (np.sqrt(squares) + 1e-6)
+    return w
+
+
+def _adamax(w, g, *, l2=0.0):
+    """Kingma and Ba's Adamax."""
+    m = largest = 0.0
+    for t, rate in enumerate(RATES, 1):
+        gradient = g + l2 * w
+        m, largest = 0.9 * m + 0.1 * gradient, np.maximum(0.999 * largest, np.abs(gradient))
+        w = w - rate / (1 - 0.9**t) * m / (largest + 1e-8)
+    return w
+
+
+def _rmsprop(w, g, *, l2=0.0):
+    """Hinton's RMSProp as Paddle has it: squares averaged by 0.95, and epsilon, 1e-6, below the root."""
+    squares = 0.0
+    for rate in RATES:
+        gradient = g + l2 * w
+        squares = 0.95 * squares + 0.05 * gradient**2
+        w = w - rate * gradient / np.sqrt(squares + 1e-6)
+    return w
+
+
 _HALF = _rules({"match": "head", "lr_mult": 0.5, "weight_decay": 0.2}, {"match": "*"})
 _DECAY = {"name": "adam_weight_decay", "weight_decay": 0.3}  # decoupled; spares vectors, of itself
 _L2SP = {"name": "l2sp", "regularization_coeff": 2.0}
@@ -85,6 +115,9 @@ _NESTEROV = {**_MOMENTUM, "nesterov": True}
         (_L2SP, {"optimizer": "sgd"}, _sgd, {"l2sp": 2}, {}),
         (_BOTH, {"optimizer": "sgd"}, _sgd, {"l2": 0.5, "l2sp": 2}, {}),
         (_L2, {"optimizer": _MOMENTUM}, _sgd, {"l2": 0.5, "momentum": 0.8}, {"momentum": 0.8}),
+        (_L2, {"optimizer": "adagrad"}, _adagrad, {"l2": 0.5}, {}),
+        (_L2, {"optimizer": "adamax"}, _adamax, {"l2": 0.5}, {}),
+        (_L2, {"optimizer": "rmsprop"}, _rmsprop, {"l2": 0.5}, {}),
         (_L2, {"optimizer": _NESTEROV}, partial(_sgd, momentum=0.8, nesterov=True), {"l2": 0.5}, {}),
     ],
 )

@@ -26,7 +26,9 @@ def test_settings_of_the_recipe_override_those_of_the_strategy_which_may_not_fre
 
 def test_the_loop_evaluates_logs_and_saves_at_intervals_and_at_the_end():
     settings = LoopSettings(4, 10, 3, 5, None, lambda step: 0.1, 0.1)
-    assert [step for step in range(11) if settings.evaluates_after(step)] == [3, 4, 6, 8, 9]
+    assert [step for step in range(11) if settings.evaluates_after(step)] == [3, 4, 6, 8, 9, 10]
+    by_interval = replace(settings, eval_each_epoch=False)
+    assert [step for step in range(11) if by_interval.evaluates_after(step)] == [3, 6, 9, 10]
     assert [step for step in range(1, 11) if settings.logs_after(step)] == [5, 10]
     assert [step for step in range(1, 11) if settings.saves_after(step, 0)] == [4, 8, 10]
     assert settings.saves_after(5, 301)

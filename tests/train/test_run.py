@@ -14,6 +14,7 @@ import hubtune
 from hubtune.errors import StoppedError
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(run):
     one = weight_bytes(run("one", epochs=1))
     assert one == weight_bytes(run("same", epochs=1, workers=5))

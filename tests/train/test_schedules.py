@@ -63,6 +63,14 @@ TABLE = [
         lambda s: RATE * 0.5 ** ((25 * (s // 7) + 4 * (s % 7)) // 30),
     ),
     (
+        {"name": "exponential_decay_warmup", "warmup_epochs": 2, "decay_epochs": 1.0, "decay_rate": 0.5},
+        lambda s: RATE * s / 14 if s < 14 else RATE * 0.5 ** ((s - 14) // 7),
+    ),
+    (
+        {"name": "exponential_decay_warmup", "warmup_epochs": 0, "decay_epochs": 2.4},
+        lambda s: RATE * 0.97 ** (0 if s < 17 else 1 if s < 34 else 2),  # 16.8 and 33.6 steps
+    ),
+    (
         {"name": "one_cycle", "rise": 0.2},
         lambda s: _between(RATE / 25, RATE, s / 7) if s < 7 else _between(RATE, RATE / 25e4, (s - 7) / 28),
     ),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import hubtune
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.listing import ImageEntry
 from hubtune.train import training_features
 from hubtune.train.training_features import TrainingFeatures
@@ -20,7 +21,7 @@ def make_features(tmp_path, monkeypatch):
     """Makes the features of entries or (label, content) pairs; groups are lists of their numbers."""
     monkeypatch.setattr(training_features, "hash_images", lambda images, check: images)
 
-    def make(images, groups=(), balance="none", merge_copies=True):
+    def make(images, groups=(), balance="none", merge_copies=True, sets=None):
         entries = [
             image
             if isinstance(image, ImageEntry)
@@ -29,7 +30,7 @@ def make_features(tmp_path, monkeypatch):
         ]
         group_of = {entries[member].path: n for n, group in enumerate(groups) for member in group}
         context = SimpleNamespace(
-            data=SimpleNamespace(examples={"train": entries}, groups=group_of),
+            data=SimpleNamespace(examples={"train": entries}, groups=group_of, label_sets=sets),
             config=SimpleNamespace(balance=balance, seed=0),
             stop=SimpleNamespace(check=lambda: None),
         )
@@ -65,6 +66,27 @@ def test_a_picture_that_is_listed_twice_counts_twice_and_may_be_of_two_classes(m
         features = make_features(twice, merge_copies=merge_copies)
         assert features.weights.tolist() == weights
         assert features.labels.tolist() == ([0, 1, 0, 1] if merge_copies else [0, 0, 1, 0, 1])
+
+
+def test_a_sample_of_multi_label_images_is_not_larger_for_many_sets_and_has_the_rare_labels(make_features):
+    random = np.random.default_rng(0)
+    own = random.random((900, 12)) < [0.012, *[0.4] * 11]
+    sets = LabelSets.of([*"abcdefghijkl"], [np.flatnonzero(row).tolist() for row in own])
+    assert len(sets.sets) > 600  # a class each would be two rows each
+    numbers = [sets.number_of[tuple(np.flatnonzero(row).tolist())] for row in own]
+    groups = [[number, number + 1, number + 2] for number in range(0, 90, 3)]
+    images = [(number, f"a{place}") for place, number in enumerate(numbers)]
+    features = make_features(images, groups, sets=sets)
+    sample = features.sample(200)
+    assert 190 <= len(sample) <= 200
+    members = sets.matrix[features.labels]
+    assert members[sample, 0].sum() >= min(10, members[:, 0].sum())
+    assert np.abs(members[sample, 1:].mean(axis=0) - members[:, 1:].mean(axis=0)).max() < 0.1
+    taken = set(sample.tolist())
+    places = {_number(entry): row for row, entry in enumerate(features.entries)}
+    assert all(len({places[member] in taken for member in group}) == 1 for group in groups)
+    inner = features.sample(50, sample)
+    assert len(inner) <= 50 and set(inner.tolist()) <= taken
 
 
 def test_a_sample_has_all_classes_in_their_shares_and_groups_whole(make_features):

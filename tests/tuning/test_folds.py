@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 
 import pytest
+from support.multi_label import draw_label_lists
 from support.searches import search_recipe
 
 from hubtune.errors import DataError
@@ -84,3 +85,11 @@ def test_too_few_images_are_refused_and_bad_ones_are_in_no_fold(data, names, sea
     lists = [examples for fold in scripted.folds for examples in fold.data.examples.values()]
     assert lists and not any(str(path) in _paths(examples) for examples in lists)
     assert str(path) in (tmp_path / "x-tune" / "skipped.csv").read_text()
+
+
+@pytest.mark.slow
+def test_multi_label_lists_are_searched_on_all_pictures(tmp_path):
+    data = draw_label_lists(tmp_path / "labels", 60)
+    result = tune(search_recipe(data, "train.epochs=1"), tmp_path / "tune", trials=1, folds=3)
+    [trial] = result.trials
+    assert sum(trial.counts) == 36  # of sets that occur once, too

@@ -140,7 +140,7 @@ def test_what_cannot_run_is_refused_before_any_work(search, tmp_path, monkeypatc
     with pytest.raises(UsageError, match="engine openvino-int8 runs one that stays frozen: search with"):
         search("strategy=frozen", "train.engine=openvino-int8")
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(MachineError, match=r'^A search needs optuna \(.*\): pip install "hubtune\[tune\]"$'):
+    with pytest.raises(MachineError, match=r"^A search needs optuna \(.*\): pip install 'optuna>=4.9'$"):
         search()
     assert not (tmp_path / "x-tune").exists()
 
@@ -165,3 +165,9 @@ def test_scores_are_those_that_training_on_each_fold_gives(data, tmp_path, monke
         alone = ImageClassifierTask(context.module, dataset, config).finetune_and_eval(callback=Callback())
         assert round(alone.test.accuracy * 15) == right
     assert sum(trial.right) > least  # the classes differ in colour
+
+
+def test_processes_that_a_launcher_has_started_search_by_themselves(search, scripted, monkeypatch):
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    assert len(search(trials=2).trials) == 2

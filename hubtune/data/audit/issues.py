@@ -112,8 +112,12 @@ def find_issues(
         ),
         Issue(
             "contradictory",
-            f"{plural(len(conflicts), 'picture')} {_verb('lies', 'lie', conflicts)} in more than one class",
-            "One of the labels must be wrong: keep the copy in the right class.",
+            f"{plural(len(conflicts), 'picture')} {_verb('lies', 'lie', conflicts)} in more than one class"
+            if scan.label_sets is None
+            else f"{plural(len(conflicts), 'picture')} {_verb('has', 'have', conflicts)} different labels",
+            "One of the labels must be wrong: keep the copy in the right class."
+            if scan.label_sets is None
+            else "One of them must be wrong: give all copies the right labels.",
             conflicts,
             suspect=True,
         ),
@@ -177,16 +181,17 @@ def _percent(share: float) -> str:
 
 
 def _small_classes(scan: Scan) -> Iterator[Issue]:
-    small = [f"{label} ({len(own)})" for label, own in scan.classes.items() if len(own) < FEW]
+    small = [f"{label} ({count})" for label, count in scan.sizes.items() if count < FEW]
     if small:
-        title = f"{len(small):,} {_verb('class has', 'classes have', small)} fewer than {FEW} pictures"
-        advice = "Add pictures: the accuracy of so small a class cannot be measured."
+        what = ("class has", "classes have") if scan.label_sets is None else ("label has", "labels have")
+        title = f"{len(small):,} {_verb(*what, small)} fewer than {FEW} pictures"
+        advice = f"Add pictures: the accuracy of so small a {what[0].split()[0]} cannot be measured."
         yield Issue("small_classes", f"{title}: {first_few(small)}", advice, [])
 
 
 def _unbalanced(scan: Scan) -> Iterator[Issue]:
-    sizes = {label: len(own) for label, own in scan.classes.items()}
-    if not sizes:
+    sizes = scan.sizes
+    if not sizes or scan.label_sets is not None:  # a rare label is no small class, and cannot be weighted
         return
     largest, smallest = (choose(sizes, key=sizes.__getitem__) for choose in (max, min))
     most, least = sizes[largest], sizes[smallest]

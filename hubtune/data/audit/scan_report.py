@@ -11,6 +11,7 @@ from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.images.bit_depth import describe_bits
 from hubtune.data.listing import Excluded, ImageEntry, Listing, Progress, no_progress
 from hubtune.data.scan.scanner import Scan, inspect_listing
+from hubtune.errors import UsageError
 
 LabelChecker = Callable[[Sequence[ImageEntry], Sequence[DuplicateGroup]], LabelCheck]
 """Checks the labels of images, among which there are groups of copies."""
@@ -58,7 +59,7 @@ class ScanReport:
         return {
             "source": self.source,
             "pictures": len(self.images),
-            "classes": {label: len(images) for label, images in self.classes.items()},
+            "classes": self.scan.sizes,
             "findings": [
                 {
                     "kind": issue.kind,
@@ -94,7 +95,16 @@ def make_scan_report(
     check_labels: LabelChecker | None = None,
     progress: Progress = no_progress,
 ) -> ScanReport:
-    """Inspect every file of a listing, and report the issues; labels are checked by ``check_labels`` only."""
+    """Inspect every file of a listing, and report the issues; labels are checked by ``check_labels`` only.
+
+    Raises:
+        UsageError: labels of multi-label data are to be checked.
+    """
+    if check_labels is not None and listing.label_sets is not None:
+        raise UsageError(
+            f"{source} is multi-label, and a scan by a module looks for wrong classes of pictures with one "
+            "each: scan without --module; hubtune audit judges the labels of multi-label pictures"
+        )
     scan = inspect_listing(listing, advance=partial(progress, "reading pictures"))
     images = [image for own in scan.classes.values() for image in own]
     if description := describe_bits([image.info.bits for image in images if image.info is not None]):

@@ -34,10 +34,11 @@ _WHITENING = 0.7
 # Aspect ratios whose binary logarithms round to the same eighth share one set of matrices, 9 MiB.
 _ASPECT_STEPS = 8
 # Exhaustive comparison up to this many images; its time grows with the square of their number.
-_EXHAUSTIVE_LIMIT = 4000
+_EXHAUSTIVE_LIMIT = 1500
+_MAX_CELL = 4000
 _IMAGES_PER_CELL = 250
 _CELLS_PROBED = 4
-_IMAGES_PER_BATCH = 64  # with 168 queries each, 164 MiB of cosines against 4,000 images
+_IMAGES_PER_BATCH = 64  # with 168 queries each, 164 MiB of cosines against a cell of 4,000 images
 _WHOLE_IMAGES_PER_BATCH = 4096
 
 FLIPS = 8
@@ -115,7 +116,7 @@ def pixel_grid(side: int) -> np.ndarray:
 def find_candidates(fingerprints: Sequence[SupportsBytes]) -> CandidatePairs:
     """Find pairs that are worth a registration, at most :data:`MAX_CANDIDATES` per image.
 
-    Up to 4,000 images are compared exhaustively. More are compared within cells of a clustering (the inverted
+    Up to 1,500 images are compared exhaustively. More are compared within cells of a clustering (the inverted
     file of Jégou et al., 2011), in time proportional to their number: 23 s for 10,000 images of CIFAR-10 on
     two cores, registration included.
     """
@@ -215,7 +216,7 @@ class _Index:
 def _divide_cell(whole: np.ndarray, own: np.ndarray) -> list[np.ndarray]:
     """Divide a cell of too many images, which look alike, across its principal axis; omit uniform images."""
     own = own[whole[own].any(axis=1)]
-    if len(own) <= _EXHAUSTIVE_LIMIT:
+    if len(own) <= _MAX_CELL:
         return [own]
     centred = whole[own] - whole[own].mean(axis=0)
     axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]

@@ -7,7 +7,7 @@ reliably.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -19,7 +19,7 @@ from hubtune.data.scan import fingerprint
 from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.scan_cache import ScanCache
 
-VERSION = 2
+VERSION = 3
 """Part of the cache key of search results; raised when the same images give other pairs."""
 
 # The thresholds were fixed on one half of TrashNet's photos and on drawn digits.
@@ -50,18 +50,21 @@ _MIN_IMAGES_FOR_BURSTS = 30
 _ROWS_PER_BLOCK = 1024  # rows of the cosine matrix in memory at a time
 
 
-def find_groups(images: Sequence[ImageEntry]) -> list[DuplicateGroup]:
+def find_groups(
+    images: Sequence[ImageEntry], advance: Callable[[int, int], None] = lambda done, total: None
+) -> list[DuplicateGroup]:
     """Find the groups of copies, of at least two images each, ordered by their first members.
 
     The kind is ``equal`` if all members have the same bytes, and else ``near``. Images without ``info`` are
     compared by SHA-256 only. The scan cache stores the result, so that a set of images is searched once.
+    ``advance`` receives the number of pairs compared, and that of all pairs.
     """
     copies: dict[str, list[int]] = defaultdict(list)
     for index, image in enumerate(images):
         copies[image.sha256].append(index)
     infos = {image.sha256: image.info for image in images if image.info is not None}
     components: dict[str, list[list[int]]] = defaultdict(list)
-    for sha256, first in connected_components([*zip(copies), *_cached_pairs(infos)]).items():
+    for sha256, first in connected_components([*zip(copies), *_cached_pairs(infos, advance)]).items():
         components[first].append(copies[sha256])
     groups = [
         DuplicateGroup(tuple(sorted(chain.from_iterable(parts))), "equal" if len(parts) == 1 else "near")
@@ -96,7 +99,9 @@ def find_bursts(features: np.ndarray) -> list[DuplicateGroup]:
     return [DuplicateGroup(tuple(indices), "burst") for indices in groups.values() if len(indices) > 1]
 
 
-def _cached_pairs(infos: Mapping[str, ImageInfo]) -> list[tuple[str, str]]:
+def _cached_pairs(
+    infos: Mapping[str, ImageInfo], advance: Callable[[int, int], None]
+) -> list[tuple[str, str]]:
     """Pairs of copies by SHA-256, from the scan cache or by a search."""
     # Sorted, so that the key does not depend on names or order. Pillow's version is part of it because
     # another resampling gives other fingerprints.
@@ -105,13 +110,13 @@ def _cached_pairs(infos: Mapping[str, ImageInfo]) -> list[tuple[str, str]]:
     with ScanCache() as cache:
         pairs = cache.get_copies(key)
     if pairs is None:
-        pairs = _search([infos[sha256] for sha256 in hashes])
+        pairs = _search([infos[sha256] for sha256 in hashes], advance)
         with ScanCache() as cache:
             cache.put_copies(key, pairs)
     return [(hashes[one], hashes[other]) for one, other in pairs]
 
 
-def _search(infos: Sequence[ImageInfo]) -> list[tuple[int, int]]:
+def _search(infos: Sequence[ImageInfo], advance: Callable[[int, int], None]) -> list[tuple[int, int]]:
     """Pairs of copies, by position: candidates whose registration satisfies the thresholds."""
     # Imported here because SciPy takes 0.1 s to import, and most commands find their lists made.
     from hubtune.data.dedup.candidates import CandidatePairs, find_candidates
@@ -126,7 +131,7 @@ def _search(infos: Sequence[ImageInfo]) -> list[tuple[int, int]]:
     pairs = CandidatePairs(*(column[large] for column in candidates))
     if not len(pairs.image):
         return []
-    match = register_pairs(fingerprints, pairs)
+    match = register_pairs(fingerprints, pairs, advance)
     small = np.minimum(sides[pairs.image], sides[pairs.copy]) < _SMALL_SIDE
     distorted = match.distortion > _MAX_DISTORTION
     least = np.where(small, _MIN_STRUCTURE_SMALL, _MIN_STRUCTURE)

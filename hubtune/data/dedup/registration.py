@@ -5,8 +5,7 @@ change of brightness are found by Gauss–Newton steps (Lucas and Kanade, 1981),
 weights that decrease for large residuals.
 """
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, SupportsBytes
@@ -26,6 +25,7 @@ from hubtune.data.dedup.similarity import (
     valid_pixels,
 )
 from hubtune.data.scan.fingerprint import CHROMA_SIDE, SIDE, load_fingerprints
+from hubtune.hardware.cpu import cores
 
 _PAIRS_PER_BATCH = 256
 # Pixels of a block, so that its arrays stay in the processor's cache instead of going through memory.
@@ -68,15 +68,25 @@ class Registration(NamedTuple):
     valid_share: np.ndarray
 
 
-def register_pairs(fingerprints: Sequence[SupportsBytes], pairs: CandidatePairs) -> Registration:
-    """Align and compare the images of at least one pair, in threads."""
+def register_pairs(
+    fingerprints: Sequence[SupportsBytes],
+    pairs: CandidatePairs,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> Registration:
+    """Align and compare the images of at least one pair, in threads.
+
+    ``advance`` receives the number of pairs done, and that of all pairs.
+    """
     batches = [
         CandidatePairs(*(column[start : start + _PAIRS_PER_BATCH] for column in pairs))
         for start in range(0, len(pairs.image), _PAIRS_PER_BATCH)
     ]
     # Threads suffice: NumPy and SciPy release Python's lock while they compute.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(partial(_register_batch, fingerprints), batches))
+    with ThreadPoolExecutor(cores()) as pool:
+        results = []
+        for result in pool.map(partial(_register_batch, fingerprints), batches):
+            results.append(result)
+            advance(min(len(results) * _PAIRS_PER_BATCH, len(pairs.image)), len(pairs.image))
     return Registration(*(np.concatenate(column) for column in zip(*results, strict=True)))
 
 

@@ -38,6 +38,8 @@ MAX_BYTES = 2**30
 _LITTLE_MEMORY = 2**27
 """Free bytes below which memory has run out, whatever an image claims to need."""
 
+_SHARD_SUFFIX = ".tar"  # of a file in whose path an image of a shard is
+
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Number of channels → Pillow mode of decoded images."""
 
@@ -121,6 +123,7 @@ def decode_reduced(
     ``reductions`` returns for a width and height in pixels by which factor, 1, 2, 4 or 8, the image may be
     reduced for each result. Equal factors are decoded once.
     """
+    content = packed_content(path) if content is None else content
     with open_image(path, content) as image:
         factors = [factor if is_jpeg(image) else 1 for factor in reductions(*image.size)]
         decoded = {factors[0]: load_upright(image, factors[0], channels, bits)}
@@ -133,6 +136,8 @@ def decode_reduced(
 
 def read_content(path: str | Path) -> bytes:
     """Read the bytes of an image file; an ImageError if it cannot be read, or exceeds :data:`MAX_BYTES`."""
+    if (content := packed_content(path)) is not None:
+        return content
     path = Path(path)
     try:
         if _file_size(path) > MAX_BYTES:
@@ -140,6 +145,22 @@ def read_content(path: str | Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ImageError(path, _reason(path, None, error)) from error
+
+
+def packed_content(path: str | Path) -> bytes | None:
+    """Return the bytes of an image in a shard, ``None`` for a file; an ImageError if it cannot be read."""
+    if _SHARD_SUFFIX not in str(path):
+        return None
+    try:
+        from hubtune.data.shards.members import DamagedMemberError, read_member
+    except ImportError:  # this file is copied into exported models, which read files only
+        return None
+    try:
+        return read_member(path)
+    except DamagedMemberError as error:
+        raise ImageError(path, str(error)) from error
+    except OSError as error:
+        raise ImageError(path, _reason(Path(path), None, error)) from error
 
 
 @contextmanager
@@ -150,6 +171,7 @@ def open_image(path: str | Path, content: Content | None = None) -> Iterator[Ima
     that has run out for images of any size, a ``MachineError``.
     """
     path, width, height = Path(path), 0, 0
+    content = packed_content(path) if content is None else content
     try:
         with _opened(path, content) as image:
             width, height = image.size

@@ -11,12 +11,11 @@ from hubtune.recipe.augment import AugmentSettings
 
 def mix_batch(
     arrays: Sequence[np.ndarray],
-    labels: Sequence[int] | np.ndarray,
-    num_classes: int,
+    targets: np.ndarray,
     settings: AugmentSettings,
     random: np.random.Generator,
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Mix each image of a batch with another one, and their labels in the same proportion.
+    """Mix each image of a batch with another one, and their targets in the same proportion.
 
     An image's partner is the next one of its shape in a random order; an image of a unique shape stays as it
     is. Mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018) blends the two. CutMix (Yun et
@@ -25,15 +24,13 @@ def mix_batch(
     batch. If both are on, each batch uses one of them, with equal probability. Training passes
     ``rng_for(seed, "mix", step)``, so that a resumed run mixes a step in the same way.
 
-    The arrays, float32 ``[channels, height, width]`` of any shapes, are not changed, and returned as they are
-    if the settings have neither mixup nor CutMix.
+    The arrays, float32 ``[channels, height, width]`` of any shapes, and the targets, float32 ``[N,
+    num_classes]``, are not changed, and returned as they are if the settings have neither mixup nor CutMix.
 
     Returns:
-        The mixed inputs in order, and the share of each class in each input, float32 ``[N, num_classes]``,
-        rows adding up to 1. With CutMix it is exactly the share of pixels.
+        The mixed inputs in order, and their targets, float32 ``[N, num_classes]``. With CutMix, the share of
+        an image in them is exactly that of its pixels.
     """
-    targets = np.zeros((len(arrays), num_classes), np.float32)
-    targets[np.arange(len(arrays)), np.asarray(labels, dtype=np.int64)] = 1
     if not settings.mixes:
         return [*arrays], targets
     cuts = settings.cutmix > 0 and (settings.mixup == 0 or random.random() < 0.5)
@@ -44,7 +41,7 @@ def mix_batch(
     by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, array in enumerate(arrays):
         by_shape[array.shape].append(index)
-    unmixed = targets.copy()
+    unmixed, targets = targets, targets.copy()
     for (_, height, width), members in by_shape.items():
         if len(members) == 1:
             continue

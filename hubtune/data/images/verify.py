@@ -11,6 +11,7 @@ from PIL import Image
 
 from hubtune.data.images.bit_depth import FULL_BITS, common_bits, is_deep, used_bits
 from hubtune.data.images.decode import ImageError, exif_orientation, is_jpeg, load_upright, open_image
+from hubtune.data.images.jpeg_header import is_plain_jpeg
 
 IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .bmp .dib .tif .tiff .avif .ico .jp2 .j2k .jpf .jpx"
@@ -53,17 +54,19 @@ def is_image(path: str | Path) -> bool:
 def image_names(folder: Path) -> set[str]:
     """Return the visible names with suffixes of images in a folder; none if it cannot be read."""
     with suppress(OSError), os.scandir(folder) as entries:
-        names = {entry.name for entry in entries if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES}
-        return {name for name in names if not name.startswith(".")}
+        names = [entry.name for entry in entries if not entry.name.startswith(".")]
+        # Not Path(name).suffix, which takes ten times as long: a folder may have a million.
+        return {name for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES}  # noqa: PTH122
     return set()
 
 
 def images_beside(files: Iterable[Path]) -> dict[Path, set[str]]:
     """Return the folders of files, each with the :func:`image_names` in it that are not among the files."""
-    listed: dict[Path, set[str]] = {}
+    listed: dict[str, set[str]] = {}
     for file in files:
-        listed.setdefault(file.parent, set()).add(file.name)
-    return {folder: image_names(folder) - names for folder, names in listed.items()}
+        folder, name = os.path.split(file)  # a Path computes and hashes its parts each time
+        listed.setdefault(folder, set()).add(name)
+    return {Path(folder): image_names(Path(folder)) - names for folder, names in listed.items()}
 
 
 def refusal_of(path: str | Path) -> str:
@@ -84,6 +87,8 @@ def check_ends(path: str | Path) -> int:
     Returns:
         The bits that a 16-bit image uses: see :func:`~hubtune.data.images.bit_depth.used_bits`.
     """
+    if is_plain_jpeg(path):
+        return 0
     with open_image(path) as image:
         trailer, file = _TRAILERS.get(str(image.format)), getattr(image, "fp", None)
         if not is_deep(image):

@@ -21,6 +21,7 @@ import PIL
 
 from hubtune.data.scan import fingerprint, inspect
 from hubtune.data.scan.inspect import ImageInfo
+from hubtune.data.shards.members import find_member
 from hubtune.errors import MachineError
 from hubtune.storage.cache_folder import cache_root
 from hubtune.storage.sqlite import CacheDatabase, remove_database
@@ -58,6 +59,8 @@ def stamp_file(path: Path) -> FileStamp:
     """Return a file's current stamp."""
     # Lists name files relative to their own folder. The state has the inode: another file never matches.
     key = _hash(os.path.normpath(path.absolute()))
+    if (member := find_member(path)) is not None:
+        return FileStamp(key, _hash(repr((member.sha256, *_VERSIONS))))
     try:
         status = path.stat()
     except OSError:

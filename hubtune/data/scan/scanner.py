@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 
 from PIL import Image
@@ -11,13 +12,16 @@ from PIL import Image
 from hubtune.data.images.decode import ImageError
 from hubtune.data.images.formats import count_formats, is_convertible
 from hubtune.data.images.verify import IMAGE_SUFFIXES
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.listing import Excluded, ImageEntry, Listing, known_as
 from hubtune.data.scan.fingerprint import FingerprintFile
 from hubtune.data.scan.inspect import ImageInfo, inspect_image
 from hubtune.data.scan.scan_cache import FileStamp, Inspection, ScanCache, stamp_file
+from hubtune.data.shards.read_ahead import ReadAhead
 from hubtune.data.sources.folder import walk_classes
 from hubtune.data.sources.folder_walk import walk_files
 from hubtune.errors import DataError
+from hubtune.hardware.cpu import cores
 from hubtune.text import escaped, first_few, plural
 
 # Formats whose files usually carry another format's suffix.
@@ -47,6 +51,7 @@ class Scan:
         notes: remarks of the source itself, one sentence each.
         renamed: images with another format's suffix; they are used.
         animated: images with several frames; the first is used.
+        label_sets: the labels of multi-label data; ``classes`` are then their sets.
     """
 
     root: Path
@@ -56,6 +61,16 @@ class Scan:
     notes: list[str] = field(default_factory=list)
     renamed: list[Path] = field(default_factory=list)
     animated: list[Path] = field(default_factory=list)
+    label_sets: LabelSets | None = None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Class, or label of multi-label data → number of its images."""
+        if self.label_sets is None:
+            return {label: len(own) for label, own in self.classes.items()}
+        counts = [len(own) for own in self.classes.values()]
+        sums = counts @ self.label_sets.matrix
+        return dict(zip(self.label_sets.labels, sums.tolist(), strict=True))
 
     def unusual_files(self) -> dict[str, list[Path]]:
         """Files of each kind of :data:`FILE_NOTES`."""
@@ -76,6 +91,8 @@ class Scan:
 def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
     """Inspect a source as :func:`inspect_listing`; raise DataError if a class has no usable image."""
     scan = inspect_listing(listing, advance=advance)
+    if scan.label_sets is not None and any(scan.classes.values()):
+        return _without_empty_sets(scan, scan.label_sets)
     empty = [label for label, images in scan.classes.items() if not images]
     if not empty:
         return scan
@@ -98,10 +115,24 @@ def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
     )
 
 
+def _without_empty_sets(scan: Scan, label_sets: LabelSets) -> Scan:
+    """Remove the sets of labels that no usable image has: their labels may be those of others."""
+    used = [
+        (own, images) for own, images in zip(label_sets.sets, scan.classes.values(), strict=True) if images
+    ]
+    remaining = LabelSets.of(label_sets.labels, [own for own, _ in used])
+    classes = {
+        name: [replace(image, label=number) for image in images]
+        for number, (name, (_, images)) in enumerate(zip(remaining.names, used, strict=True))
+    }
+    return replace(scan, classes=classes, label_sets=remaining)
+
+
 def inspect_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
     """Inspect all files of a source, each once and to its last byte; classes may stay empty."""
     noted = ([*listing.left_out], [*listing.non_images], [*listing.remarks])
-    scan = Scan(listing.root, {label: [] for label in listing.labels}, *noted)
+    classes: dict[str, list[ImageEntry]] = {label: [] for label in listing.labels}
+    scan = Scan(listing.root, classes, *noted, label_sets=listing.label_sets)
     formats = Image.registered_extensions()
     fingerprints = FingerprintFile()
     numbers = {label: number for number, label in enumerate(listing.labels)}
@@ -134,19 +165,25 @@ def inspect_files(paths: Sequence[Path]) -> Iterator[Inspection]:
     If the iterator is closed early, what is done stays in the cache.
     """
     # Threads use all cores, because Pillow decodes without holding Python's lock.
-    with ScanCache() as cache, ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 1) + 2)) as pool:
+    with ScanCache() as cache, ThreadPoolExecutor(max_workers=min(16, cores() + 2)) as pool:
         for start in range(0, len(paths), _FILES_PER_BATCH):
             stamps = [(path, stamp_file(path)) for path in paths[start : start + _FILES_PER_BATCH]]
             cached = [cache.get(stamp) for _, stamp in stamps]
             uncached = [entry for entry, result in zip(stamps, cached, strict=True) if result is None]
-            futures = [pool.submit(_inspect, path) for path, _ in uncached]
+            ahead = ReadAhead([path for path, _ in uncached], [range(len(uncached))])
+            futures: list[Future[tuple[Inspection, bool]]] = []
             new: list[tuple[FileStamp, Inspection, bool]] = []
             try:
+                ahead.start()
+                for place, (path, _) in enumerate(uncached):
+                    ahead.reach(place, lambda: sum(1 for _ in takewhile(Future.done, futures)))  # noqa: B023
+                    futures.append(pool.submit(_inspect, path))
                 for result in cached:
                     if result is None:
                         new.append((uncached[len(new)][1], *futures[len(new)].result()))
                     yield result or new[-1][1]
             finally:
+                ahead.close()
                 for future in futures:
                     future.cancel()
                 cache.put((stamp, result) for stamp, result, permanent in new if permanent)

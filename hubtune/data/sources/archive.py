@@ -72,26 +72,14 @@ def unpack(
     """
     try:
         status = archive.stat()
-        identity = f"{archive.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
-        identity += "" if encoding is None else f"\0{encoding}"
-        kind = packing(archive)
     except OSError as error:
         raise DataError(f"{archive} cannot be read ({error.strerror})") from error
-    if kind is None:
-        raise DataError(f"{archive} is no zip or tar archive: {_BY_HAND}")
+    identity = f"{archive.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+    identity += "" if encoding is None else f"\0{encoding}"
 
     def make(folder: Path) -> None:
-        extraction = _Extraction(archive, folder / _FILES, status.st_size, progress)
-        try:
-            (_extract_zip if kind == "zip" else _extract_tar)(archive, extraction, encoding)
-        except _UNREADABLE as error:
-            if encoding is not None and isinstance(error, UnicodeError):
-                raise DataError(f"{archive}: the names in it are not in {encoding}") from error
-            raise DataError(f"{archive} is damaged or cut short ({error}): get it again") from error
-        except NotImplementedError as error:
-            why = f"is packed in a way that is not read here ({error})"
-            raise DataError(f"{archive} {why}: {_BY_HAND}") from error
-        about = {"archive": str(archive), "left_out": extraction.left_out, "remarks": extraction.remarks}
+        left_out, remarks = extract_archive(archive, folder / _FILES, progress, encoding=encoding)
+        about = {"archive": str(archive), "left_out": left_out, "remarks": remarks}
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
     folder = build_once(source_folder("unpacked", archive.stem, identity), make)
@@ -101,6 +89,36 @@ def unpack(
         return ExtractedArchive(folder / _FILES, left_out, about["remarks"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MachineError(f"The cache is damaged: delete {folder}, and run the command again") from error
+
+
+def extract_archive(
+    archive: Path, folder: Path, progress: Progress = no_progress, *, encoding: str | None = None
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Unpack an archive as :func:`unpack` into a folder, which is made.
+
+    Returns the names and reasons of members that were left out, and remarks for people.
+
+    Raises:
+        DataError, MachineError: as :func:`unpack`; what was written until then stays.
+        OSError: the folder cannot be written.
+    """
+    try:
+        size, kind = archive.stat().st_size, packing(archive)
+    except OSError as error:
+        raise DataError(f"{archive} cannot be read ({error.strerror})") from error
+    if kind is None:
+        raise DataError(f"{archive} is no zip or tar archive: {_BY_HAND}")
+    extraction = _Extraction(archive, folder, size, progress)
+    try:
+        (_extract_zip if kind == "zip" else _extract_tar)(archive, extraction, encoding)
+    except _UNREADABLE as error:
+        if encoding is not None and isinstance(error, UnicodeError):
+            raise DataError(f"{archive}: the names in it are not in {encoding}") from error
+        raise DataError(f"{archive} is damaged or cut short ({error}): get it again") from error
+    except NotImplementedError as error:
+        why = f"is packed in a way that is not read here ({error})"
+        raise DataError(f"{archive} {why}: {_BY_HAND}") from error
+    return extraction.left_out, extraction.remarks
 
 
 def inside(name: str) -> str:

@@ -29,7 +29,12 @@ from hubtune.text import escaped, first_few, plural
 
 
 def walk_classes(
-    root: Path, layout: Layout = PLAIN, *, as_classes: bool = False, skip: Path | None = None
+    root: Path,
+    layout: Layout = PLAIN,
+    *,
+    as_classes: bool = False,
+    least_classes: int = 2,
+    skip: Path | None = None,
 ) -> Listing:
     """List the files of a folder-per-class tree.
 
@@ -40,10 +45,11 @@ def walk_classes(
     Args:
         layout: folders to pass over.
         as_classes: use also files named as masks, and classes whose names hardly differ.
+        least_classes: 1 or 2.
         skip: a folder that is ignored.
 
     Raises:
-        DataError: if the tree is missing, has fewer than two classes, or classes whose names hardly differ.
+        DataError: if the tree is missing, has too few classes, or classes whose names hardly differ.
     """
     walk = FolderWalk(root, skip)
     listing = walk.listing
@@ -53,7 +59,7 @@ def walk_classes(
     listing.labels = in_order(folder_of)
     for label in listing.labels:
         walk.add_files(folder_of[label], label)
-    _check_layout(listing)
+    _check_layout(listing, least_classes)
     listing.remarks += layout.remarks
     if not as_classes:
         check_names(listing.labels, root, f"put their pictures into one folder, {SEPARATE_CURE}")
@@ -153,7 +159,7 @@ def walk_divided(root: Path, layout: Layout, *, skip: Path | None = None) -> Lis
     return listing
 
 
-def _check_layout(listing: Listing) -> None:
+def _check_layout(listing: Listing, least_classes: int) -> None:
     """Refuse a tree that cannot be a folder per class."""
     names, root = listing.labels, listing.root
     if not names:
@@ -165,6 +171,8 @@ def _check_layout(listing: Listing) -> None:
         )
     if len(names) == 1:
         classes = _classes_below(root / names[0])
+        if classes is None and least_classes == 1:
+            return
         hint = f": did you mean {classes}?" if classes else "; a classifier needs two"
         raise DataError(f"{root} has only one class folder, {names[0]!r}{hint}")
 

@@ -254,8 +254,8 @@ def _refuse_masks(root: Path, folders: Sequence[str]) -> None:
         )
         raise DataError(
             f"{root} has pictures in {' and '.join(image_folders)} and masks or annotations in "
-            f"{' and '.join(masks)}. hubtune learns one class per picture: {cure} the pictures of each class "
-            "into a folder of its own, or add --as-classes if these folders are the classes"
+            f"{' and '.join(masks)}. hubtune learns what a whole picture shows: {cure} the pictures of each "
+            "class into a folder of its own, or add --as-classes if these folders are the classes"
         )
 
 

@@ -13,7 +13,7 @@ import shutil
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +24,13 @@ from urllib.parse import quote
 from hubtune.data.images.decode import MAX_BYTES
 from hubtune.data.listing import Progress, no_progress
 from hubtune.data.sources.archive import inside
+from hubtune.data.sources.bucket_listing import list_objects, mirror_folder, save_listing
+from hubtune.data.sources.listing_file import read_listing_file
 from hubtune.data.sources.remote import Object, Remote, connect
 from hubtune.errors import DataError, MachineError
 from hubtune.log import logger
 from hubtune.storage.atomic import with_ending, write_atomically
-from hubtune.storage.cache_folder import cache_write_error, source_folder
+from hubtune.storage.cache_folder import cache_write_error
 from hubtune.storage.download import PAUSE_SECONDS, TRIES, DownloadError, is_offline
 from hubtune.storage.lock import exclusive_lock
 from hubtune.text import escaped, plural
@@ -36,7 +38,8 @@ from hubtune.text import escaped, plural
 THREADS = 16
 """Number of files fetched at once: most of the time is spent waiting for the server."""
 
-_FILES, _PARTS, _LISTING, _FETCHED = "files", "parts", "listing.json", "fetched.jsonl"
+LISTING = "listing.json"
+_FILES, _PARTS, _FETCHED = "files", "parts", "fetched.jsonl"
 # Files that are submitted to the threads in advance: a million futures would fill the memory.
 _PORTION = 4 * THREADS
 
@@ -114,14 +117,20 @@ class _Cache:
 
 
 def mirror_source(
-    address: str, names: Collection[str] | None = None, *, progress: Progress = no_progress
+    address: str,
+    names: Collection[str] | None = None,
+    *,
+    relist: bool = True,
+    listing: Path | None = None,
+    progress: Progress = no_progress,
 ) -> MirroredSource:
     """Fetch a file, or all files of a folder, into the cache.
 
-    The source is listed at each call. Files of unchanged size and ETag (or time) are not fetched again, nor
-    are those that an interrupted call has fetched. A file gets its name when it is complete, after its size
-    and, if the source has one, its checksum were verified. With ``HUBTUNE_OFFLINE`` the cache is used, which
-    must be complete. ``names`` are files to fetch together with the file at ``address``, from its folder.
+    The source is listed at each call, unless ``relist`` is false and an earlier listing is stored, or a file
+    with its ``listing`` is given. Files of unchanged size and ETag (or time) are not fetched again, nor are
+    those that an interrupted call has fetched. A file gets its name when it is complete, and its size and, if
+    there is one, its checksum were verified. With ``HUBTUNE_OFFLINE`` the cache is used, which must be
+    complete. ``names`` are files to fetch together with the file at ``address``, from its folder.
 
     Raises:
         DataError: if there is nothing at the address.
@@ -129,26 +138,62 @@ def mirror_source(
         MachineError: if the network, the credentials or the disk do not allow it.
     """
     remote = connect(address)
-    folder = source_folder("remote", address.rstrip("/").rpartition("/")[2], address)
-    cache = _Cache(folder)
+    with _opened(address) as cache:
+        if is_offline():
+            return _as_cached(address, cache, names)
+        if listing is not None:
+            save_listing(cache.folder, read_listing_file(listing, address), None)
+        return _fetch(address, remote, cache, names, progress, relist=relist and listing is None)
+
+
+@contextlib.contextmanager
+def _opened(address: str) -> Iterator[_Cache]:
+    """Lock a source's folder in the cache, unless it is only read, and explain errors of the block."""
+    cache = _Cache(mirror_folder(address))
     try:
         if is_offline():
             cache.load()
-            return _as_cached(address, cache, names)
-        with exclusive_lock(with_ending(folder, ".lock")):
-            (folder / _FILES).mkdir(parents=True, exist_ok=True)
-            (folder / _PARTS).mkdir(exist_ok=True)
+            yield cache
+            return
+        with exclusive_lock(with_ending(cache.folder, ".lock")):
+            (cache.folder / _FILES).mkdir(parents=True, exist_ok=True)
+            (cache.folder / _PARTS).mkdir(exist_ok=True)
             cache.load()
-            return _fetch(address, remote, cache, names, progress)
+            yield cache
     except DownloadError as error:
         raise MachineError(_unreachable(address, str(error), cache)) from error
     except OSError as error:
-        raise cache_write_error(folder, error) from error
+        raise cache_write_error(cache.folder, error) from error
+
+
+def mirrored_files(address: str) -> Path:
+    """Return the folder in the cache for the files of an address, whether any was fetched or not."""
+    return mirror_folder(address) / _FILES
+
+
+def mirror_named(address: str, names: Collection[str]) -> Path:
+    """Fetch those of the named files that a folder in a bucket has; others that were fetched stay.
+
+    Returns the folder in the cache. Errors are those of :func:`mirror_source`; but there may be nothing.
+    """
+    remote = connect(address)
+    with _opened(address) as cache:
+        objects: dict[str, Object] = {}
+        if not is_offline():  # what is missing then is reported by who reads it
+            with contextlib.suppress(DataError):  # none of them is there
+                objects, _ = remote.objects(names)
+        unusable = _unusable(objects, cache.folder / _FILES) if objects else {}
+        wanted = [item for name, item in sorted(objects.items()) if name not in unusable]
+        with contextlib.closing(_fetch_all(remote, cache, wanted, None, no_progress)) as fetched:
+            for _, lost in fetched:
+                if lost is not None and not lost.final:
+                    raise lost
+        return cache.folder / _FILES
 
 
 def _as_cached(address: str, cache: _Cache, names: Collection[str] | None) -> MirroredSource:
     try:
-        listing = json.loads((cache.folder / _LISTING).read_text(encoding="utf-8"))
+        listing = json.loads((cache.folder / LISTING).read_text(encoding="utf-8"))
         wanted, single, left_out = listing["names"], listing["single"], listing["left_out"]
     except (FileNotFoundError, ValueError, KeyError):
         raise MachineError(
@@ -164,10 +209,16 @@ def _as_cached(address: str, cache: _Cache, names: Collection[str] | None) -> Mi
 
 
 def _fetch(
-    address: str, remote: Remote, cache: _Cache, names: Collection[str] | None, progress: Progress
+    address: str,
+    remote: Remote,
+    cache: _Cache,
+    names: Collection[str] | None,
+    progress: Progress,
+    *,
+    relist: bool,
 ) -> MirroredSource:
     progress("listing", 0, 0)
-    objects, single = remote.objects(names)
+    objects, single = list_objects(remote, cache.folder, names, relist=relist)
     left_out = _unusable(objects, cache.folder / _FILES)
     wanted = [item for name, item in sorted(objects.items()) if name not in left_out]
     needed = sum(item.size or 0 for item in wanted if not cache.has(item.name))
@@ -195,7 +246,7 @@ def _fetch(
     left_out = {quote(name, safe="") if _path_problem(name) else name: why for name, why in left_out.items()}
     fetched_names = [item.name for item in wanted]
     state = {"address": address, "names": fetched_names, "single": single, "left_out": left_out}
-    write_atomically(cache.folder / _LISTING, json.dumps(state))
+    write_atomically(cache.folder / LISTING, json.dumps(state))
     shutil.rmtree(cache.folder / _PARTS, ignore_errors=True)
     return cache.source(single, left_out)
 
@@ -292,7 +343,7 @@ def _fetch_one(remote: Remote, cache: _Cache, item: Object, progress: Progress) 
 def _unreachable(address: str, reason: str, cache: _Cache) -> str:
     have = sum(map(cache.has, cache.records))
     advice = f" {plural(have, 'file')} of it are in the cache and will not be fetched again." if have else ""
-    if (cache.folder / _LISTING).exists():
+    if (cache.folder / LISTING).exists():
         advice += " To go on with what was fetched before, set HUBTUNE_OFFLINE=1."
     reason = re.sub(r"\s+", " ", reason)
     return f"{address} cannot be fetched ({reason}): check the network, and try again.{advice}"

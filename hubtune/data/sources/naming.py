@@ -3,6 +3,8 @@
 import re
 from pathlib import Path, PurePosixPath
 
+from hubtune.storage.cache_folder import is_cached
+
 _SUFFIXES = re.compile(r"(\.(tar|csv|tsv|txt|zip|tgz|gz|bz2|xz|zst))+$", re.IGNORECASE)
 
 
@@ -21,7 +23,7 @@ def source_name(source: str) -> str:
 def lists_folder(source: str) -> Path:
     """Return the default folder for lists: beside a folder of images, or else ``NAME-lists``."""
     folder = Path(source)
-    if "://" in source or not folder.is_dir():
+    if "://" in source or not folder.is_dir() or is_cached(folder):
         return Path(f"{source_name(source)}-lists")
     # The parent of `.` and `..` is known only after resolving them.
     return folder.resolve().parent if folder.name in ("", "..") else folder.parent

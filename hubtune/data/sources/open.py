@@ -9,23 +9,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset, label_file_beside
+from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+from hubtune.data.default_lists import has_lists, label_file_beside
 from hubtune.data.images.verify import IMAGE_SUFFIXES
-from hubtune.data.list_files import SPLIT_FILE, TRAIN_LIST
+from hubtune.data.label_sets import LabelSets
+from hubtune.data.list_files import SPLIT_FILE
+from hubtune.data.list_labels import MULTI_LABEL
 from hubtune.data.listing import Excluded, Listing, Progress, describe_classes, name_key, no_progress
+from hubtune.data.shards.index import SHARD_INDEX
+from hubtune.data.shards.members import file_exists
+from hubtune.data.shards.remote import fetch_shard_indexes, known_shards
 from hubtune.data.sources.archive import unpack
 from hubtune.data.sources.archive_formats import packing
+from hubtune.data.sources.attribute_list import is_attribute_file
+from hubtune.data.sources.bucket_listing import is_listed
 from hubtune.data.sources.cifar import cached_cifar, is_cifar
 from hubtune.data.sources.folder import walk_classes, walk_divided
 from hubtune.data.sources.layout import list_folders, read_layout
 from hubtune.data.sources.mirror import mirror_source
-from hubtune.data.sources.remote import is_address
 from hubtune.data.sources.rows import Rows
 from hubtune.data.sources.settings import AS_FOUND, SourceSettings
+from hubtune.data.sources.shards import open_shards
 from hubtune.data.sources.table import NOTHING, TABLE_SUFFIXES, is_table, named_files, read_table
 from hubtune.data.sources.table_columns import ColumnError
-from hubtune.errors import DataError
-from hubtune.storage.cache_folder import data_folder
+from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.storage.address import is_address, is_bucket_address
 from hubtune.storage.regular_file import open_regular
 from hubtune.text import first_few, plural
 
@@ -54,8 +62,9 @@ def open_source(
             - a folder with lists, ``train_list.txt`` and others as PaddleHub or PaddleClas call them;
             - a list file, ``path label`` a line;
             - a table, CSV or TSV, with the columns ``path`` and ``label``, and perhaps ``group`` and
-              ``split``; or a folder with one and no class folders;
+              ``split``; or a folder with one and no class folders; or CelebA's list of attributes;
             - an archive, zip or tar, of any of these;
+            - a folder of shards, which ``hubtune data pack`` writes;
             - the folder or the archive of CIFAR-10 or CIFAR-100 as published;
             - the address of any of these: ``s3://bucket/folder``, ``oss://…``, ``https://…/archive.zip``.
         settings: what a person said about the source.
@@ -79,19 +88,14 @@ def open_source(
     if text.startswith("file://"):
         text = unquote(text.removeprefix("file://"))
     opener = _Opener(settings, group_column, progress)
-    if is_address(text):
-        return opener.open_address(text)
-    path = Path(text)
-    if path.is_file():
-        return opener.open_file(path)
-    if path.suffix.lower() in {*FILE_SUFFIXES, ".txt"} and not os.path.lexists(path):
-        raise DataError(f"There is no {path}: give a folder of pictures, an archive or a table")
-    return opener.open_folder(path, skip)
-
-
-def is_cached(path: Path) -> bool:
-    """Whether the root of a listing, or an image, lies in the cache: its source is packed or remote."""
-    return path.resolve().is_relative_to(data_folder().resolve())
+    if settings.listing is not None and not is_bucket_address(text):
+        raise UsageError(f"--listing is for pictures in a bucket, and {text} is none: remove it")
+    listing = opener.open(text, skip)
+    if settings.labels_are == MULTI_LABEL and listing.label_sets is None:
+        labels = listing.labels
+        listing.label_sets = LabelSets.of(labels, ((number,) for number in range(len(labels))))
+        listing.remarks.append(f"Each picture has one of {plural(len(labels), 'label')}.")
+    return listing
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,23 @@ class _Opener:
     group_column: str | None
     progress: Progress
 
+    def open(self, source: str, skip: Path | None) -> Listing:
+        if is_address(source):
+            return self.open_address(source)
+        path = Path(source)
+        if path.is_file():
+            return self.open_file(path)
+        if path.suffix.lower() in {*FILE_SUFFIXES, ".txt"} and not os.path.lexists(path):
+            raise DataError(f"There is no {path}: give a folder of pictures, an archive or a table")
+        return self.open_folder(path, skip)
+
     def open_address(self, address: str) -> Listing:
-        fetched = mirror_source(address, progress=self.progress)
+        if is_bucket_address(address) and (folder := self._shards_at(address)) is not None:
+            self._refuse_column(folder)
+            return open_shards(folder)
+        fetched = mirror_source(
+            address, relist=not self.settings.no_list, listing=self.settings.listing, progress=self.progress
+        )
         if fetched.file is None:
             return self._open_cached(fetched.folder, fetched.left_out, address)
         file = fetched.file
@@ -120,6 +139,22 @@ class _Opener:
             raise DataError(f"{address} is no archive and no table: give one, or a folder of a bucket")
         return self._open_archive(file)
 
+    def _shards_at(self, address: str) -> Path | None:
+        """Return the folder in the cache for shards in a bucket; no request is made if none is wanted."""
+        if self.settings.listing is not None:
+            return None
+        if self.settings.no_list and (folder := known_shards(address)) is not None:
+            return folder
+        if self.settings.no_list and is_listed(address):
+            return None
+        try:
+            return fetch_shard_indexes(address)
+        except (UsageError, MachineError):
+            # What is said about folders in buckets helps more than a word about an index that may not exist.
+            if known_shards(address) is not None:
+                raise
+            return None
+
     def open_file(self, file: Path) -> Listing:
         if file.suffix.lower() in TABLE_SUFFIXES:
             return self._read_table(file)
@@ -135,6 +170,8 @@ class _Opener:
         )
         if not is_text or file.suffix.lower() in IMAGE_SUFFIXES:
             raise DataError(f"{file} is no list, no table and no archive: give one, or a folder of pictures")
+        if is_attribute_file(file):
+            return self._read_table(file)
         self._refuse_column(file)
         dataset = BaseCVDataset(
             file.parent,
@@ -143,7 +180,7 @@ class _Opener:
             encoding=self.settings.encoding,
             labels_are=self.settings.labels_are,
         )
-        listing = _list_dataset(dataset, file, {"train": None}, closed=False)
+        listing = self._read_lists(dataset, file, {"train": None}, closed=False)
         listing.taken_for = f"a list of pictures; {describe_classes(listing)}"
         return listing
 
@@ -160,7 +197,9 @@ class _Opener:
         while (below := _single_folder(folder)) is not None:
             folder = below
         folders, files = _entries(folder)
-        if not folders and (archives := [file.name for file in files if _is_archive(file)]):
+        is_sharded = any(file.name == SHARD_INDEX for file in files)
+        archives = [] if folders or is_sharded else [file.name for file in files if _is_archive(file)]
+        if archives:
             raise DataError(
                 f"{source} has no pictures, but archives ({first_few(archives)}): unpack it, and give one of "
                 "them"
@@ -184,17 +223,16 @@ class _Opener:
         """Open a folder; if it is ``closed``, tables and lists in it must not name files elsewhere."""
         folders, files = _entries(folder)
         names = {file.name for file in files}
+        if SHARD_INDEX in names:
+            self._refuse_column(folder)
+            return open_shards(folder)
         if is_cifar(names):
             self._refuse_column(folder)
             return self.open_folder(cached_cifar(folder, self.progress), closed=True)
         divided = bool(list_folders([path.name for path in folders]))
         is_decided = bool(self.settings.as_classes or self.settings.parts)
         # hubtune's own lists beside the class folders that they were made from are not a source.
-        if (
-            (folder / TRAIN_LIST).exists()
-            and not is_decided
-            and (len(folders) < 2 or divided or SPLIT_FILE not in names)
-        ):
+        if has_lists(folder) and not is_decided and (len(folders) < 2 or divided or SPLIT_FILE not in names):
             self._refuse_column(folder)
             return self._open_lists(folder, folders, closed=closed, absent=absent)
         tables = [] if is_decided else [file for file in files if self._tells_classes(file, folders)]
@@ -207,7 +245,13 @@ class _Opener:
         layout = read_layout(folder, self.settings, skip=skip)
         if layout.parts:
             return walk_divided(folder, layout, skip=skip)
-        return walk_classes(folder, layout, as_classes=self.settings.as_classes, skip=skip)
+        return walk_classes(
+            folder,
+            layout,
+            as_classes=self.settings.as_classes,
+            least_classes=self.settings.least_classes,
+            skip=skip,
+        )
 
     def _read_table(
         self, file: Path, *, closed: bool = False, absent: Mapping[str, str] = NOTHING
@@ -240,11 +284,36 @@ class _Opener:
         lists = ListDataset(folder, encoding=settings.encoding, labels_are=settings.labels_are)
         parts = {name: file for name in LIST_NAMES if (file := lists.list_files[name]) and file.exists()}
         part_of = {name: name if len(parts) > 1 else None for name in parts}
-        listing = _list_dataset(lists, folder, part_of, closed=closed, absent=absent)
+        listing = self._read_lists(lists, folder, part_of, closed=closed, absent=absent)
         names_of = ", ".join(file.name for file in parts.values())
         listing.taken_for = f"a folder of lists ({names_of}); {describe_classes(listing)}"
         if len(folders) > 1:
             listing.remarks.append(f"{folder} has lists, which say what is in it: {names_of}.")
+        return listing
+
+    def _read_lists(
+        self,
+        dataset: BaseCVDataset,
+        source: Path,
+        part_of: Mapping[str, str | None],
+        *,
+        closed: bool,
+        absent: Mapping[str, str] = NOTHING,
+    ) -> Listing:
+        """List the images of list files; ``part_of`` are the lists to read → the part of their images."""
+        base, labels = dataset.base_path, dataset.class_names
+        if not absent:
+            dataset.check_files()
+        rows = Rows(base, closed, list(labels), absent)
+        start = f"{base.as_posix().rstrip('/')}/"
+        for name, part in part_of.items():
+            for example in dataset.examples(name):
+                written = example.path.as_posix().removeprefix(start)
+                found = written if file_exists(example.path) else None
+                rows.add(str(dataset.list_files[name]), written, found, labels[example.label], None, part)
+        listing = rows.listing(source, self.settings.least_classes)
+        listing.label_sets = dataset.label_sets
+        listing.remarks += dataset.remarks
         return listing
 
     def _refuse_column(self, source: Path) -> None:
@@ -254,16 +323,16 @@ class _Opener:
 
 def _single_folder(folder: Path) -> Path | None:
     folders, files = _entries(folder)
-    if len(folders) != 1 or _describes_itself(files):
+    if len(folders) != 1 or _describes_itself(folder, files):
         return None
     below, inner = _entries(folders[0])
     # A folder without folders and tables in it is a single class, which gets the usual message.
-    is_data_set = below or is_cifar({file.name for file in inner}) or _describes_itself(inner)
+    is_data_set = below or is_cifar({file.name for file in inner}) or _describes_itself(folders[0], inner)
     return folders[0] if is_data_set else None
 
 
-def _describes_itself(files: list[Path]) -> bool:
-    return any(file.name == TRAIN_LIST or is_table(file) for file in files)
+def _describes_itself(folder: Path, files: list[Path]) -> bool:
+    return has_lists(folder) or any(map(is_table, files))
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -282,27 +351,3 @@ def _is_archive(file: Path) -> bool:
         return packing(file) is not None
     except (DataError, OSError):
         return False
-
-
-def _list_dataset(
-    dataset: BaseCVDataset,
-    source: Path,
-    part_of: Mapping[str, str | None],
-    *,
-    closed: bool,
-    absent: Mapping[str, str] = NOTHING,
-) -> Listing:
-    """List the images of list files; ``part_of`` are the lists to read → the part of their images."""
-    base, labels = dataset.base_path, dataset.label_list
-    if not absent:
-        dataset.check_files()
-    rows = Rows(base, closed, list(labels), absent)
-    start = f"{base.as_posix().rstrip('/')}/"
-    for name, part in part_of.items():
-        for example in dataset.examples(name):
-            written = example.path.as_posix().removeprefix(start)
-            found = written if os.path.lexists(example.path) else None
-            rows.add(str(dataset.list_files[name]), written, found, labels[example.label], None, part)
-    listing = rows.listing(source)
-    listing.remarks += dataset.remarks
-    return listing

@@ -3,7 +3,7 @@
 Credentials are taken from the environment only, by the names that the services' own tools use.
 """
 
-import ipaddress
+import inspect
 import json
 import os
 import re
@@ -16,7 +16,9 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from hubtune.errors import DataError, MachineError, UsageError, suggest
+from hubtune.storage.address import BUCKET_SCHEMES, check_no_password
 from hubtune.storage.atomic import digest_of, with_ending, write_atomically
+from hubtune.storage.bucket_service import EXTRA, connection_to, key_variables, without_secrets
 from hubtune.storage.download import CONNECT_SECONDS, DownloadError, download, error_reason, is_web_address
 from hubtune.text import escaped
 
@@ -27,12 +29,7 @@ _PIECE = 2**23
 _SECRET_PARAMETER = re.compile(
     r"(sig|signature|credential|token|secret|code|passw\w*|pwd|key|keyid|auth\w*|jwt)$", re.IGNORECASE
 )
-_SECRET_VARIABLE = re.compile(r"KEY|SECRET|TOKEN|PASSW|CREDENTIAL", re.IGNORECASE)
 _TOKENS = "ETag etag md5Hash content_md5 crc32c LastModified mtime modified created".split()
-_KEYS = {
-    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (for another service than Amazon's, AWS_ENDPOINT_URL)",
-    "oss": "OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET",
-}
 
 
 @dataclass(frozen=True)
@@ -66,11 +63,6 @@ class Remote(Protocol):
         """Complete a partial file, verify it and return its token; raises DownloadError if that fails."""
 
 
-def is_address(where: str) -> bool:
-    """Whether a text is an address, ``scheme://…``, rather than a path such as ``C:\\…``."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", where) is not None
-
-
 def connect(address: str) -> Remote:
     """Return the remote place of an address, without any request.
 
@@ -80,15 +72,9 @@ def connect(address: str) -> Remote:
     """
     scheme, _, rest = address.partition("://")
     scheme = scheme.lower()
-    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "::" in address:
         raise UsageError("Addresses joined by :: are not read: write scheme://bucket/folder")
-    # A password with a slash ends up after the apparent host, behind a port that is not a number.
-    if re.search(r":(?!\d*$)", host) or ("@" in host and scheme in ("http", "https", "s3", "oss")):
-        raise UsageError(
-            f"The address {scheme}://… holds a password or a key, which would end up in files and logs: "
-            f"leave it away, and set {_KEYS.get(scheme, 'the variables that the service reads')}"
-        )
+    check_no_password(scheme, rest, key_variables(scheme))
     if scheme in ("http", "https"):
         return _Web(address)
     return _Bucket(address, scheme, rest)
@@ -98,6 +84,8 @@ class _Web:
     """A file on a web server, and the files that it names, if it is a table."""
 
     def __init__(self, address: str) -> None:
+        # As browsers do with addresses that people copy.
+        address = re.sub("[ \u0080-\U0010ffff]", lambda letter: quote(letter[0]), address)
         if not is_web_address(address):
             raise UsageError(f"'{escaped(address)}' is no address: write https://host/path/pictures.zip")
         parts = urlsplit(address)
@@ -232,7 +220,7 @@ class _Bucket:
         tag = (item.token or "").strip('"').lower()
         if re.fullmatch("[0-9a-f]{32}", tag):
             return tag if digest_of(part, "md5") == tag else None
-        if size > _PIECE and _token(self._ask("info", item.where)) != item.token:
+        if size > _PIECE and item.token is not None and _token(self._ask("info", item.where)) != item.token:
             part.unlink()
             raise DownloadError("it changed while it was being fetched")
         return "size"
@@ -247,8 +235,7 @@ class _Bucket:
         except FileNotFoundError as error:
             raise _Missing("is no longer at the source", final=True) from error
         except PermissionError as error:
-            keys = _KEYS.get(self._scheme, "the keys of the service")
-            reason = f"may not be read: set {keys} to keys that may"
+            reason = f"may not be read: set {key_variables(self._scheme)} to keys that may"
             if what == "cat_file":
                 raise DownloadError(reason, final=True) from error
             raise MachineError(f"{self._address} {reason}") from error
@@ -256,7 +243,7 @@ class _Bucket:
             if type(error).__name__ == "NoCredentialsError" and not self._system.storage_options.get("anon"):
                 self._system = _file_system(self._scheme, anon=True)  # the bucket may be public
                 return self._ask(what, path, **options)
-            raise DownloadError(_without_secrets(error_reason(error))) from error
+            raise DownloadError(without_secrets(error_reason(error))) from error
 
 
 def _token(info: dict[str, Any]) -> str | None:
@@ -268,56 +255,38 @@ def _file_system(scheme: str, **options: Any) -> Any:
         import fsspec
     except ImportError as error:
         raise _extra(scheme) from error
-    if scheme in ("s3", "oss"):
-        retries = {"mode": "standard", "max_attempts": 2}
-        options["config_kwargs"] = {"connect_timeout": CONNECT_SECONDS, "retries": retries}
-    if scheme == "oss":
-        options |= _oss(options["config_kwargs"])
+    if scheme in BUCKET_SCHEMES:
+        to = connection_to(scheme, attempts=2)
+        options["config_kwargs"] = to.config
+        if to.endpoint:
+            keys = dict(zip(("key", "secret", "token"), to.keys, strict=True))
+            options |= {"endpoint_url": to.endpoint, "client_kwargs": {"region_name": to.region}}
+            options |= {name: value for name, value in keys.items() if value}
+    name = "s3" if scheme in BUCKET_SCHEMES else scheme
     try:
-        return fsspec.filesystem(
-            "s3" if scheme == "oss" else scheme,
+        kind = fsspec.get_filesystem_class(name)
+        if not _needs_host(kind):
             # Without fsspec's caches: each call lists the source again.
-            skip_instance_cache=True,
-            use_listings_cache=False,
-            **options,
-        )
+            return kind(skip_instance_cache=True, use_listings_cache=False, **options)
     except ImportError as error:
         raise _extra(scheme, str(error)) from error
     except ValueError as error:
         near = suggest(scheme, fsspec.available_protocols())
         raise UsageError(f"Addresses of the kind {scheme}:// are not known.{near}") from error
     except Exception as error:  # as above
-        raise MachineError(f"{scheme}:// cannot be used: {_without_secrets(error_reason(error))}") from error
+        raise MachineError(f"{scheme}:// cannot be used: {without_secrets(error_reason(error))}") from error
+    raise UsageError(
+        f"Addresses of the kind {scheme}:// are not read: fetch the files, and give their folder"
+    )
 
 
-def _oss(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the options for Alibaba's OSS through S3; keys and endpoint are named as in its own tools."""
-    endpoint = os.environ.get("OSS_ENDPOINT", "").strip()
-    if not endpoint:
-        raise MachineError(
-            "oss:// needs the endpoint of the bucket's region: set OSS_ENDPOINT, for example to "
-            "https://oss-cn-hangzhou.aliyuncs.com"
-        )
-    if "://" not in endpoint:
-        endpoint = f"https://{endpoint}"
-    try:
-        ipaddress.ip_address(urlsplit(endpoint).hostname or "")
-    except ValueError:
-        config["s3"] = {"addressing_style": "virtual"}  # OSS refuses the bucket as a part of the path
-    names = {"key": "OSS_ACCESS_KEY_ID", "secret": "OSS_ACCESS_KEY_SECRET", "token": "OSS_SESSION_TOKEN"}
-    given = {option: os.environ[name] for option, name in names.items() if os.environ.get(name)}
-    return {"endpoint_url": endpoint, **given}
+def _needs_host(kind: Any) -> bool:
+    """Whether a file system, such as FTP's, takes more than a path."""
+    _, *parameters = inspect.signature(kind.__init__).parameters.values()
+    needed = [each for each in parameters if each.default is each.empty]
+    return any(each.kind is each.POSITIONAL_OR_KEYWORD for each in needed)
 
 
 def _extra(scheme: str, reason: str = "") -> MachineError:
-    cause = f" ({reason})" if reason and scheme not in ("s3", "oss") else ""
-    return MachineError(f'{scheme}:// needs more packages{cause}: pip install "hubtune[remote]"')
-
-
-def _without_secrets(text: str) -> str:
-    """Shorten the message of a library, and remove the secrets of the environment from it."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and _SECRET_VARIABLE.search(name):
-            text = text.replace(value, "…")
-    text = re.sub(r"\s+", " ", text)
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    cause = f" ({reason})" if reason and scheme not in BUCKET_SCHEMES else ""
+    return MachineError(f"{scheme}:// needs more packages{cause}: {EXTRA}")

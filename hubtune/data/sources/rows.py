@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hubtune.data.list_labels import SEVERAL_CURE
 from hubtune.data.listing import Excluded, Listing, SourceFile, in_order
 from hubtune.errors import DataError
 from hubtune.text import escaped, first_few, plural
@@ -15,7 +16,8 @@ class Rows:
     """The files of rows.
 
     Paths start from ``base``, and stay in it if ``closed``. ``labels`` are the classes in order; if empty,
-    those of the rows. ``absent`` has the names of missing files, and why; they are left out.
+    those of the rows. ``several`` says what settles the question of two labels. ``absent`` has the names of
+    missing files, and why; they are left out.
     """
 
     base: Path
@@ -23,6 +25,7 @@ class Rows:
     labels: list[str] = field(default_factory=list)
     absent: Mapping[str, str] = field(default_factory=dict)
     hint: str = ""
+    several: str = SEVERAL_CURE
     _files: dict[tuple[str, str | None], tuple[SourceFile, str]] = field(default_factory=dict)
     _first: dict[str, tuple[str, SourceFile]] = field(default_factory=dict)
     _missing: list[str] = field(default_factory=list)
@@ -53,17 +56,17 @@ class Rows:
             if one != two:
                 raise DataError(
                     f"{where}: '{escaped(written)}' has the {what} {one!r}, but {two!r} at {place}: "
-                    "keep the right line"
+                    "keep the right line" + self.several * (what == "label")
                 )
         # Two files that pass this check differ by their parts alone.
         self._repeated += (name, part) in self._files
         self._files.setdefault((name, part), (file, where))
 
-    def listing(self, source: Path) -> Listing:
+    def listing(self, source: Path, least_classes: int = 2) -> Listing:
         """Return the files of all rows.
 
         Raises:
-            DataError: if a file is missing, only some rows have a part, or there are fewer than two classes.
+            DataError: if a file is missing, only some rows have a part, or there are too few classes.
         """
         if self._missing:
             verb = "is" if len(self._missing) == 1 else "are"
@@ -76,7 +79,7 @@ class Rows:
         if 0 < len(without) < len(files):
             raise DataError(f"{without[0]}: no split, but other lines have one: fill all of them, or none")
         labels = self.labels or in_order({file.label for file in files})
-        if len(labels) < 2:
+        if len(labels) < least_classes:
             what = f"only one class, {labels[0]!r}" if labels else "no picture"
             raise DataError(f"{source} names {what}; a classifier needs two classes")
         left_out = [Excluded(self.base / name, reason) for name, reason in self.absent.items()]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hubtune.data.list_labels import LABELS_ARE
 from hubtune.data.listing import PART_OF_WORD, PARTS
@@ -22,6 +23,9 @@ class SourceSettings:
         columns: ``path``, ``label``, ``group``, ``split`` → the name of a table's column, or its number from
             1 if the table has no line with names.
         labels_are: what the labels of lists are: see :func:`~hubtune.data.list_labels.class_labels`.
+        no_list: a bucket is not listed again if an earlier listing of it is stored.
+        listing: a file with the listing of a bucket, which is not listed then.
+        least_classes: fewest classes that are no mistake; 1 if others come from elsewhere.
     """
 
     parts: Mapping[str, str] = field(default_factory=dict)
@@ -29,6 +33,9 @@ class SourceSettings:
     encoding: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     labels_are: str | None = None
+    no_list: bool = False
+    listing: Path | None = None
+    least_classes: int = 2
 
     def __post_init__(self) -> None:
         """Refuse unknown words by a UsageError."""
@@ -37,6 +44,8 @@ class SourceSettings:
                 raise UsageError(f"There is no list {name!r}: write train, validate or test")
         if self.parts and PARTS[0] not in self.parts:
             raise UsageError("The folders of lists lack the training folder: add train=FOLDER")
+        if self.no_list and self.listing is not None:
+            raise UsageError("--no-list and --listing contradict one another: give one of them")
         if self.parts and self.as_classes:
             raise UsageError("--parts and --as-classes contradict one another: give one of them")
         for name in self.columns:

@@ -12,19 +12,24 @@ from types import MappingProxyType
 
 from hubtune.data.images.verify import images_beside
 from hubtune.data.label_folders import compare_folders
-from hubtune.data.list_labels import check_label, is_number
+from hubtune.data.list_labels import MULTI_LABEL, SEVERAL_CURE, check_label, is_number
 from hubtune.data.listed_paths import find_files
 from hubtune.data.listing import PART_OF_WORD, Listing, describe_classes
+from hubtune.data.sources.attribute_list import attribute_records, is_attribute_list
+from hubtune.data.sources.binary_columns import JoinedTable, Record, join_binary_columns
 from hubtune.data.sources.layout import SEPARATE_CURE, check_names
 from hubtune.data.sources.rows import Rows
 from hubtune.data.sources.settings import AS_FOUND, SourceSettings
 from hubtune.data.sources.table_columns import (
     REQUIRED,
+    find_column,
     find_columns,
     find_path_column,
     has_column_names,
-    join_one_hot,
+    is_column_number,
+    unnamed_columns,
 )
+from hubtune.data.sources.table_labels import Cells, read_table_labels
 from hubtune.errors import DataError, suggest
 from hubtune.storage.text_file import read_encoded_text
 from hubtune.text import escaped, plural
@@ -62,9 +67,14 @@ def read_table(
         ColumnError: if there is no such column; the message names the existing ones.
         DataError: if the table cannot be read, lacks a column, or a row is wrong; the message has the line.
     """
-    header, cells_of = _read_cells(file, settings, group_column)
+    header, cells_of, joined = _read_cells(file, settings, group_column)
+    column = header["label"].strip("'").lower()
+    cells_of, known, remarks = read_table_labels(file, settings, cells_of, joined, column)
+    sets = None if known is None else known.sets
     found = find_files([cells["path"] for cells in cells_of.values()], file.parent, closed=closed)
-    rows = Rows(file.parent, closed=closed, absent=absent, hint=found.hint)
+    names = [] if sets is None else [*sets.names]
+    several = "" if settings.labels_are == MULTI_LABEL else SEVERAL_CURE
+    rows = Rows(file.parent, closed=closed, labels=names, absent=absent, hint=found.hint, several=several)
     as_numbers = all(is_number(cells["label"].removeprefix("-")) for cells in cells_of.values())
     for (where, cells), path in zip(cells_of.items(), found.paths, strict=True):
         word = cells.get("split", "")
@@ -75,10 +85,15 @@ def read_table(
         if as_numbers:
             check_label(cells["label"], where)
         rows.add(where, cells["path"], path, cells["label"], cells.get("group") or None, part)
-    listing = rows.listing(file)
+    listing = rows.listing(file, settings.least_classes)
+    listing.label_sets, listing.states_each = sets, sets is not None and bool(joined.labels)
+    listing.remarks += remarks
+    if sets is not None:
+        number_of = {name: number for number, name in enumerate(sets.names)}
+        listing.remarks.append(sets.describe(number_of[entry.label] for entry in listing.files))
     if not settings.as_classes:
-        check_names(listing.labels, file, f"write them alike, {SEPARATE_CURE}")
-    if "label" not in settings.columns:
+        check_names(sets.labels if sets else listing.labels, file, f"write them alike, {SEPARATE_CURE}")
+    if "label" not in settings.columns and sets is None:
         number_of = {label: number for number, label in enumerate(listing.labels)}
         listed = ((where, cells["path"], number_of[cells["label"]]) for where, cells in cells_of.items())
         cure = f"correct the table, or add --column label={header['label']} if it is right"
@@ -105,7 +120,7 @@ def _unlisted(listing: Listing, table: Path) -> list[str]:
 
 def named_files(file: Path, settings: SourceSettings = AS_FOUND) -> list[str]:
     """Return the files that a table names, with ``/``, each once, whether they exist or not."""
-    _, cells_of = _read_cells(file, settings)
+    _, cells_of, _ = _read_cells(file, settings)
     return list({posixpath.normpath(cells["path"].replace("\\", "/")): None for cells in cells_of.values()})
 
 
@@ -153,26 +168,33 @@ def is_table(file: Path, settings: SourceSettings = AS_FOUND) -> bool:
 
 def _read_cells(
     file: Path, settings: SourceSettings, group_column: str | None = None
-) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """Return the names of the columns by meaning; and place of each row → values by meaning."""
+) -> tuple[dict[str, str], Cells, JoinedTable]:
+    """Return the names of the columns by meaning; the rows; and the table, columns of 0 and 1 joined."""
     records = [*_records(file, settings)]
     header = records[0][1] if records else []
     named = settings.columns
-    by_number = named and all(column.isdecimal() and column not in header for column in named.values())
+    by_number = named and all(is_column_number(column, header) for column in named.values())
     if not by_number:
         records = records[1:]
-    written = len(header)
-    if "label" not in named:
-        header, records = join_one_hot(file, header, records)
+    written, joined = len(header), _join(file, header, records, settings)
+    header, records = joined.header, joined.records
     if group_column is not None:
         named = {**named, "group": group_column}
+    if joined.labels:
+        named = {**named, "label": str(written + 1)}
     columns = find_columns(file, header, [record for _, record in records[:_MOST_SAMPLED]], named)
     names = {
         name: f"column {number + 1}" if by_number else f"'{escaped(header[number])}'"
         for name, number in columns.items()
     }
-    if columns["label"] == written:
-        names["label"] = "the column with 1"
+    if joined.labels:
+        names["label"] = f"{plural(len(joined.labels), 'column')} of 0 and 1"
+        if joined.is_one_hot:
+            names["label"] = "the column with 1"
+    if settings.labels_are == MULTI_LABEL:
+        # Of Open Images: whether a person has seen the label in the image.
+        words = [name.strip().lower() for name in header]
+        columns |= {"confidence": words.index("confidence")} if "confidence" in words else {}
     rows = {}
     for place, record in records:
         where = f"{file}:{place}"
@@ -182,11 +204,28 @@ def _read_cells(
                 "quote fields that hold the separator"
             )
         cells = {name: record[number].strip(" \t") for name, number in columns.items()}
-        for name in REQUIRED:
-            if not cells[name]:
-                raise DataError(f"{where}: no {name}: fill the field, or remove the line")
+        if not cells["path"]:
+            raise DataError(f"{where}: no path: fill the field, or remove the line")
         rows[where] = cells
-    return names, rows
+    return names, rows, joined
+
+
+def _join(file: Path, header: list[str], records: list[Record], settings: SourceSettings) -> JoinedTable:
+    """Join the columns of 0 and 1 that a person named, or those of a table without a column of labels."""
+    multi_label = settings.labels_are == MULTI_LABEL
+    chosen = settings.columns.get("label")
+    if chosen is None:
+        columns = unnamed_columns(header)
+        return join_binary_columns(file, header, records, columns, multi_label=multi_label)
+    is_one = chosen in header or "+" not in chosen
+    if is_one and not multi_label:
+        return JoinedTable(header, records)
+    columns = [find_column(file, header, column) for column in ([chosen] if is_one else chosen.split("+"))]
+    if is_one and not {row[columns[0]].strip() for _, row in records if columns[0] < len(row)} <= {"0", "1"}:
+        return JoinedTable(header, records)
+    return join_binary_columns(
+        file, header, records, columns, multi_label=multi_label or is_one, are_chosen=True
+    )
 
 
 def _records(file: Path, settings: SourceSettings) -> Iterator[tuple[int, list[str]]]:
@@ -203,6 +242,9 @@ def _records(file: Path, settings: SourceSettings) -> Iterator[tuple[int, list[s
 
 
 def _parse(text: str, file: Path) -> Iterator[tuple[int, list[str]]]:
+    if is_attribute_list(text):
+        yield from attribute_records(text)
+        return
     first, _, rest = text.partition("\n")
     separator = re.fullmatch(r"sep=(.)\r?", first)  # Excel's own line
     delimiter = separator[1] if separator else max(_DELIMITERS, key=first.count)

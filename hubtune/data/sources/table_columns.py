@@ -19,13 +19,13 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "label": (
         "label labels class classes class_name classname label_name category categories target cats",
         "标签 类别 species breed diagnosis class_id classid label_id category_id lbl",
+        "tags tag attributes attribute",
     ),
     "group": ("group group_id patient patient_id subject subject_id",),
     "split": ("split part set subset partition data_set dataset",),
 }
 REQUIRED = ("path", "label")
 _SAMPLE = 50
-_ZERO_OR_ONE = frozenset(("0", "1", "0.0", "1.0"))
 
 
 class ColumnError(DataError):
@@ -101,40 +101,18 @@ def _missing(file: Path, header: Sequence[str], meaning: str, names: str, number
     )
 
 
-def join_one_hot(
-    file: Path, header: list[str], records: list[tuple[int, list[str]]]
-) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return a table with a column ``label`` after columns of 0 and 1, of which each row has one 1.
-
-    A table that has a column of labels, or fewer than two such columns, is returned as it is.
-
-    Args:
-        file: the table.
-        header: the names of the columns.
-        records: number of the line and fields of each row.
-
-    Raises:
-        DataError: if a row has several classes or none.
-    """
+def unnamed_columns(header: Sequence[str]) -> list[int]:
+    """Return the columns that have no known name; none if there is a column of labels."""
     names = [_plain(name) for name in header]
     known = {meaning: {*" ".join(groups).split()} for meaning, groups in _NAMES.items()}
-    if known["label"].intersection(names) or not records:
-        return header, records
-    others = [n for n, name in enumerate(names) if not any(name in words for words in known.values())]
-    cells = {n: [row[n].strip(" \t") for _, row in records if n < len(row)] for n in others}
-    classes = [n for n, values in cells.items() if {*values} <= _ZERO_OR_ONE]
-    if len(classes) < 2:
-        return header, records
-    joined = []
-    for place, row in records:
-        marked = [n for n in classes if n < len(row) and float(row[n]) == 1]
-        if len(marked) != 1:
-            raise DataError(
-                f"{file}:{place}: {len(marked)} of the {len(classes)} columns of 0 and 1 have a 1: hubtune "
-                "learns one class per picture"
-            )
-        joined.append((place, [*row, header[marked[0]].strip(" \t")]))
-    return [*header, "label"], joined
+    if known["label"].intersection(names):
+        return []
+    return [n for n, name in enumerate(names) if not any(name in words for words in known.values())]
+
+
+def is_column_number(column: str, header: Sequence[str]) -> bool:
+    """Whether a person named columns by numbers, as of a table without a line of names: ``2`` or ``2+3``."""
+    return column not in header and all(part.isdecimal() for part in column.split("+"))
 
 
 def find_column(file: Path, header: Sequence[str], column: str) -> int:

@@ -4,10 +4,11 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hubtune.data.label_names import parse_label_names
+from hubtune.data.label_sets import LabelSets
 from hubtune.errors import DataError, suggest
 from hubtune.storage.text_file import read_encoded_text
 from hubtune.text import escaped
@@ -87,6 +88,37 @@ def read_display_names(file: Path, folders: Sequence[str], encoding: str | None 
             f"{file}: two classes would be called '{escaped(name)}': every class needs a name of its own"
         )
     return names
+
+
+def rename_labels(
+    label_sets: LabelSets, names: Path | Mapping[str, str] | None, encoding: str | None = None
+) -> tuple[dict[str, str], LabelSets]:
+    """Give the labels of multi-label data display names, and their order.
+
+    ``names`` is label → display name, or a file as of :func:`read_display_names`.
+
+    Returns:
+        The old name of each set → its new one, in the new order, and the new sets.
+
+    Raises:
+        DataError: if the names do not fit the labels, or as :func:`read_display_names`.
+    """
+    labels = label_sets.labels
+    if isinstance(names, Path):
+        names = read_display_names(names, labels, encoding)
+    elif names is None:
+        names = dict(zip(labels, labels, strict=True))
+    if set(names) != set(labels):
+        odd = min(set(names) ^ set(labels))
+        raise DataError(
+            f"The display names do not fit the {len(labels):,} labels of the pictures, first "
+            f"'{escaped(odd)}': give one for each label"
+        )
+    place = {label: number for number, label in enumerate(names)}
+    changed = [[place[labels[number]] for number in own] for own in label_sets.sets]
+    renamed = LabelSets.of([*names.values()], changed)
+    old = {tuple(sorted(own)): name for own, name in zip(changed, label_sets.names, strict=True)}
+    return {old[own]: name for own, name in zip(renamed.sets, renamed.names, strict=True)}, renamed
 
 
 def _lines_of_index(content: str, file: Path) -> str:

@@ -10,8 +10,12 @@ from os.path import lexists, normpath  # Path.exists() raises in a folder withou
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from hubtune.data.bucket_lists import image_root, mirrored_from
 from hubtune.data.dedup.groups import GROUP_KINDS
 from hubtune.data.label_names import labels_text
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.list_files import (
     LABEL_LIST,
     PADDLECLAS_VALIDATE_LIST,
@@ -20,6 +24,7 @@ from hubtune.data.list_files import (
     TRAIN_LIST,
     VALIDATE_LIST,
     encode,
+    label_rows_text,
     list_text,
     read_split_record,
     relative_to,
@@ -27,6 +32,7 @@ from hubtune.data.list_files import (
 from hubtune.data.listing import PARTS, WORDS, Excluded, ImageEntry
 from hubtune.data.splits.leakage import Leak
 from hubtune.errors import MachineError, UsageError
+from hubtune.storage.address import check_path
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.regular_file import MOST_LIST_BYTES, read_regular
 
@@ -40,8 +46,9 @@ class Split:
     """Images divided into lists.
 
     Attributes:
-        folders: class folders in the order of their labels.
-        labels: display name of each class.
+        folders: class folders in the order of their labels; of multi-label data, the sets of labels as the
+            source calls them.
+        labels: display name of each class, or set of labels.
         lists: ``train``, ``validate``, ``test`` → images, sorted by label and name.
         left_over: class folder → number of images that no list asked for.
         groups: images that stay in one list, at least two each; only a source that is divided already may
@@ -56,6 +63,7 @@ class Split:
         remarks: what a person should know, one sentence each.
         options: the request as it is recorded in ``split.json``.
         taken_for: what the source was taken for, as a part of a sentence.
+        label_sets: the labels of multi-label data; ``None`` for one class per image.
     """
 
     folders: list[str]
@@ -72,13 +80,41 @@ class Split:
     remarks: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=lambda: {"seed": 0})
     taken_for: str = ""
+    label_sets: LabelSets | None = None
 
     def __repr__(self) -> str:
         """Sizes only: a notebook would show every image."""
         return f"Split({', '.join(f'{name}: {len(images):,}' for name, images in self.lists.items())})"
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return class folder → number of images in each list, and left over."""
+        """Return class folder → number of images in each list, and left over.
+
+        Of multi-label data: label → number of images that have it.
+        """
+        table = self._counts_of_folders()
+        if self.label_sets is None:
+            return table
+        amounts = np.array([[*row.values()] for row in table.values()], np.int64).reshape(len(table), -1)
+        names = (*self.lists, "left_over")
+        return {
+            label: dict(zip(names, row, strict=True))
+            for label, row in zip(
+                self.label_sets.labels, (self.label_sets.matrix.T @ amounts).tolist(), strict=True
+            )
+        }
+
+    def image_counts(self) -> dict[str, int]:
+        """Return the number of images in each list, and left over."""
+        lists = {name: len(images) for name, images in self.lists.items()}
+        return {**lists, "left_over": sum(self.left_over.values())}
+
+    def counts_without_label(self) -> dict[str, int]:
+        """Return the number of images of multi-label data without any label, by list, and left over."""
+        number_of = {} if self.label_sets is None else self.label_sets.number_of
+        none = dict.fromkeys((*self.lists, "left_over"), 0)
+        return none if () not in number_of else [*self._counts_of_folders().values()][number_of[()]]
+
+    def _counts_of_folders(self) -> dict[str, dict[str, int]]:
         table = {folder: dict.fromkeys((*self.lists, "left_over"), 0) for folder in self.folders}
         for name, images in self.lists.items():
             for image in images:
@@ -112,17 +148,17 @@ class Split:
             force: replace lists with other content.
 
         Raises:
-            UsageError: if lists with other content exist; nothing is written then.
+            UsageError: if lists with other content exist, or it is an address; nothing is written then.
             MachineError: if the folder cannot be written.
         """
+        check_path(folder, "the folder for lists")
         return write_split(self, Path(folder), self.options, force=force)
 
     def as_dict(self, folds: Sequence["Split"] = ()) -> dict[str, Any]:
         """Return the split as ``hubtune split --json`` prints it, with the folds that it was divided into."""
         kinds = Counter(self.group_kinds)
         return {
-            "classes": dict(zip(self.folders, self.labels, strict=True)),
-            "counts": self.counts(),
+            **_class_record(self),
             **({"folds": [fold.counts() for fold in folds]} if folds else {}),
             "groups": {**{kind: kinds[kind] for kind in GROUP_KINDS}, "pictures": sum(map(len, self.groups))},
             "conflicts": [[str(image.path) for image in group] for group in self.conflicts],
@@ -142,6 +178,29 @@ class Split:
             "remarks": self.remarks,
             "taken_for": self.taken_for,
         }
+
+
+def _class_record(split: Split) -> dict[str, Any]:
+    """Return the classes of a split, or its labels, and their counts, for ``split.json``."""
+    counts = split.counts()
+    if split.label_sets is None:
+        return {"classes": dict(zip(split.folders, split.labels, strict=True)), "counts": counts}
+    labels = split.label_sets.labels
+    return {
+        "multi_label": True,
+        "classes": dict(zip(labels, labels, strict=True)),
+        "counts": counts,
+        "images": split.image_counts(),
+    }
+
+
+def _rows_of(split: Split, name: str, written: Callable[[Path], str]) -> str:
+    """Return the content of a list file."""
+    images = split.lists[name]
+    if split.label_sets is None:
+        return list_text((written(image.path), image.label) for image in images)
+    values = [",".join(row) for row in split.label_sets.matrix.astype(int).astype(str).tolist()]
+    return label_rows_text((written(image.path), values[image.label]) for image in images)
 
 
 def fold_name(number: int) -> str:
@@ -169,7 +228,8 @@ def read_groups(folder: Path) -> dict[Path, int]:
     """Read path → number of its group from the ``split.json`` in a folder; empty without a readable file."""
     try:
         groups = read_split_record(folder)["groups"]
-        return {folder / name: number for number, group in enumerate(groups) for name in group}
+        root = image_root(folder)
+        return {root / name: number for number, group in enumerate(groups) for name in group}
     except (LookupError, TypeError):
         return {}
 
@@ -178,7 +238,9 @@ def read_unreadable(folder: Path) -> list[Excluded]:
     """Read the unreadable images from the ``split.json`` in a folder; none without a readable file."""
     try:
         return [
-            Excluded(Path(normpath(folder / entry["path"])), str(entry["reason"]), unreadable=True)
+            Excluded(
+                Path(normpath(image_root(folder) / entry["path"])), str(entry["reason"]), unreadable=True
+            )
             for entry in read_split_record(folder)["left_out"]
             if entry.get("unreadable")
         ]
@@ -222,18 +284,22 @@ def _write(
 
 
 def _files_of(split: Split, folder: Path, options: dict[str, Any]) -> tuple[dict[Path, bytes], list[Path]]:
-    written = _relative_to(folder)
+    # Keys of a bucket mean the same on every machine, unlike the place of this one's cache.
+    source = mirrored_from(image.path for images in split.lists.values() for image in images)
+    written = _relative_to(folder if source is None else source.folder)
+    labels = split.labels if split.label_sets is None else split.label_sets.labels
     files = {
-        folder / LIST_FILES[name]: encode(list_text((written(image.path), image.label) for image in images))
+        folder / LIST_FILES[name]: encode(_rows_of(split, name, written))
         for name, images in split.lists.items()
         if images or name == "train"
     }
-    files[folder / LABEL_LIST] = encode(labels_text(split.labels))
+    files[folder / LABEL_LIST] = encode(labels_text(labels))
     other = [path for path, content in files.items() if lexists(path) and not _holds(path, content)]
     # The same lists, made by another request, may get another split.json.
     is_repetition = _holds(folder / TRAIN_LIST, files[folder / TRAIN_LIST])
     record = folder / SPLIT_FILE
-    files[record] = _split_json(split, written, options).encode()
+    place = None if source is None else source.address
+    files[record] = _split_json(split, written, options, place).encode()
     if lexists(record) and not is_repetition and not _holds(record, files[record]):
         other.append(record)
     return files, other
@@ -259,13 +325,15 @@ def _relative_to(folder: Path) -> Callable[[Path], str]:
     return written
 
 
-def _split_json(split: Split, written: Callable[[Path], str], options: dict[str, Any]) -> str:
+def _split_json(
+    split: Split, written: Callable[[Path], str], options: dict[str, Any], bucket: str | None
+) -> str:
     document = {
         "schema_version": 1,
         "seed": options["seed"],
         "options": {name: value for name, value in options.items() if name != "seed"},
-        "classes": dict(zip(split.folders, split.labels, strict=True)),
-        "counts": split.counts(),
+        **({} if bucket is None else {"bucket": bucket}),
+        **_class_record(split),
         "groups": [[written(image.path) for image in group] for group in split.groups],
         "group_kinds": split.group_kinds,
         "conflicts": [[written(image.path) for image in group] for group in split.conflicts],

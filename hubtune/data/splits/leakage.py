@@ -15,9 +15,9 @@ KIND_WORDS = {
     "given": "of a group that was given",
 }
 
-# Lists that must not share images: a measured image must not have been trained on, and a test image must not
-# have chosen the model.
-_PAIRS = (("validate", "train"), ("test", "train"), ("test", "validate"))
+LIST_PAIRS = (("validate", "train"), ("test", "train"), ("test", "validate"))
+"""Lists that must not share images: a measured image must not have been trained on, and a test image must not
+have chosen the model."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def find_leaks(
         members = defaultdict(list)
         for place in group.members:
             members[parts[place]].append(place)
-        for part, beside in _PAIRS:
+        for part, beside in LIST_PAIRS:
             mates = tuple(images[mate] for mate in members[beside])
             sums = {mate.sha256 for mate in mates}
             for place in members[part] if mates else ():
@@ -64,7 +64,7 @@ def find_leaks(
 def describe_leaks(leaks: Sequence[Leak], counts: Mapping[str, int]) -> list[str]:
     """Return a sentence for every two lists that share images; ``counts`` are the sizes of the lists."""
     sentences = []
-    for part, beside in _PAIRS:
+    for part, beside in LIST_PAIRS:
         kinds = [leak.kind for leak in leaks if (leak.part, leak.beside) == (part, beside)]
         if kinds:
             by_kind = ", ".join(

@@ -46,6 +46,7 @@ class SplitSize:
 
 
 NOTHING = SplitSize()
+_PASSING = ("no_list", "listing")  # settings that do not change what a source has
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class SplitRequest:
             "seed": self.seed,
             "labels": str(self.labels) if isinstance(self.labels, Path) else self.labels,
             "test_dir": str(self.test_dir) if self.test_dir else None,
-            **{name: value for name, value in vars(self.settings).items() if value},
+            **{name: value for name, value in vars(self.settings).items() if value and name not in _PASSING},
         }
 
     def sizes(self, total: int) -> dict[str, int]:

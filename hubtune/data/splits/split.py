@@ -14,12 +14,15 @@ from pathlib import Path
 
 from hubtune.data.dedup.duplicates import find_groups
 from hubtune.data.dedup.groups import COPY_KINDS, DuplicateGroup, expected_leaks, groups_by_key, merge_groups
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.list_files import encode
 from hubtune.data.listing import PARTS, WORDS, Excluded, ImageEntry, name_key
 from hubtune.data.scan.scanner import Scan
+from hubtune.data.shards.members import reading_order
 from hubtune.data.splits.assignment import Assignment, Unit
-from hubtune.data.splits.class_names import class_namer, read_display_names
+from hubtune.data.splits.class_names import class_namer, read_display_names, rename_labels
 from hubtune.data.splits.files import Split
+from hubtune.data.splits.label_assignment import assign_by_labels
 from hubtune.data.splits.leakage import describe_leaks, find_leaks
 from hubtune.data.splits.quota import NOTHING, SplitRequest
 from hubtune.errors import DataError
@@ -52,6 +55,9 @@ def make_split(
 ) -> Split:
     """Divide every class at random, by the seed, into training, validation and test images.
 
+    Of multi-label data, every label is divided, by
+    :func:`~hubtune.data.splits.label_assignment.assign_by_labels`.
+
     Images that their source assigns to a list stay there. If it has no list of a requested kind, the images
     are taken from the training list.
 
@@ -68,10 +74,12 @@ def make_split(
     images = images_of(scan, test_scan)
     if groups is None:
         groups = [*find_groups(images), *groups_by_key([image.group for image in images])]
-    names = request.labels or {folder: folder for folder in scan.classes}
-    if isinstance(names, Path):
+    names, label_sets = request.labels or {folder: folder for folder in scan.classes}, scan.label_sets
+    if label_sets is not None:
+        names, label_sets = rename_labels(label_sets, request.labels, request.settings.encoding)
+    elif isinstance(names, Path):
         names = read_display_names(names, list(scan.classes), request.settings.encoding)
-    builder = _SplitBuilder(scan, images, dict(names), groups, request.seed)
+    builder = _SplitBuilder(scan, images, dict(names), groups, request.seed, label_sets)
     if test_scan is not None:
         builder.place_test_folder(test_scan)
     parts = builder.place_parts()
@@ -97,8 +105,9 @@ class _SplitBuilder:
         names: dict[str, str],
         groups: Sequence[DuplicateGroup],
         seed: int,
+        label_sets: LabelSets | None,
     ) -> None:
-        self.split = Split(list(names), list(names.values()), options={"seed": seed})
+        self.split = Split(list(names), list(names.values()), options={"seed": seed}, label_sets=label_sets)
         self.split.left_out += scan.left_out
         self.split.non_images += scan.non_images
         self.split.remarks += scan.remarks()
@@ -166,6 +175,8 @@ class _SplitBuilder:
                 f"Every picture of {self._root / empty[0]} is in the test folder, too: none is left for "
                 "training"
             )
+        if self.split.label_sets is not None:
+            return  # labels are not told by folders, and remarks on them follow
         sentences = [
             f"Class '{escaped(folder)}' has no training picture: nothing can be learned of it."
             for folder in empty
@@ -226,18 +237,28 @@ class _SplitBuilder:
 
     def _describe_conflict(self, places: Sequence[int]) -> str:
         sums = {self._images[place].sha256 for place in places}
-        what = "The same picture lies" if len(sums) == 1 else "Nearly the same picture lies"
+        what = "The same picture" if len(sums) == 1 else "Nearly the same picture"
+        is_multi_label = self.split.label_sets is not None
+        where = "has different labels" if is_multi_label else "lies in different classes"
         lists = [WORDS[name] for name in PARTS if any(self._assignment.lists[p] == name for p in places)]
         return (
-            f"{what} in different classes: {self._names(places)}. All are in the {' and '.join(lists)} "
+            f"{what} {where}: {self._names(places)}. All are in the {' and '.join(lists)} "
             f"list{'s' * (len(lists) > 1)}; remove the wrong ones."
         )
 
     def allocate(self, request: SplitRequest) -> None:
         """Assign the free images to the lists, and remark on classes with too few."""
-        units = self._assignment.allocate(self._merged, self._sort_key, request)
+        label_sets = self.split.label_sets
+        if label_sets is not None:
+            remarks = assign_by_labels(self._assignment, self._merged, self._sort_key, request, label_sets)
+            self.split.remarks += remarks
+        else:
+            self._allocate_classes(request)
         left_over = sorted(self._assignment.left_over.items())
         self.split.left_over = {self.split.folders[label]: count for label, count in left_over}
+
+    def _allocate_classes(self, request: SplitRequest) -> None:
+        units = self._assignment.allocate(self._merged, self._sort_key, request)
         largest, shared = Counter[int](), set[int]()
         for unit in units:
             counts = self._assignment.counts(unit) if len(unit) > 1 else {}
@@ -261,7 +282,9 @@ class _SplitBuilder:
         first = min(unit, key=lambda place: name_key(self._images[place].name))
         label, name = self._assignment.labels[first], self._images[first].name
         assert label is not None  # every free image has a class
-        text = unicodedata.normalize("NFC", f"{self._seed}\0{self.split.folders[label]}\0{name}")
+        # Not by the set of labels: a label that is corrected, or one more, would change the order.
+        folder = self.split.folders[label] if self.split.label_sets is None else ""
+        text = unicodedata.normalize("NFC", f"{self._seed}\0{folder}\0{name}")
         return hashlib.sha256(encode(text)).digest(), name
 
     def finish(self) -> Split:
@@ -272,7 +295,8 @@ class _SplitBuilder:
             if name is not None and label is not None:
                 split.lists[name].append(replace(image, label=label))
         for images in split.lists.values():
-            images.sort(key=lambda image: (image.label, name_key(image.name)))
+            # By shards first: a list is read in its order, and a shard is fetched as a whole.
+            images.sort(key=lambda image: (*reading_order(image.path), image.label, name_key(image.name)))
         split.leaks = find_leaks(self._images, lists, self._groups)
         sizes = {name: len(images) for name, images in split.lists.items()}
         split.remarks += describe_leaks(split.leaks, sizes)
@@ -283,11 +307,14 @@ class _SplitBuilder:
     def _estimate_random_leaks(self) -> None:
         """Compute the expected leaks of a random split of the same sizes; remark on them after the groups."""
         split, got = self.split, self._assignment.got
-        lists = {name: {label: own[name] for label, own in enumerate(got)} for name in PARTS}
         groups = [
             self._assignment.counts([place for place in group.members if self._divided[place]])
             for group in self._merged
         ]
+        if split.label_sets is not None:  # a random split would not divide each set of labels
+            got = [sum(got, Counter[str]())]
+            groups = [Counter({0: counts.total()}) for counts in groups]
+        lists = {name: {label: own[name] for label, own in enumerate(got)} for name in PARTS}
         groups = [counts for counts in groups if counts.total() > 1]
         measured = {name: sum(lists[name].values()) for name in PARTS[1:] if any(lists[name].values())}
         if not groups or not measured:

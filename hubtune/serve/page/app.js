@@ -164,12 +164,16 @@ function announce(item) {
     const [label, score] = best(item.row);
     at('status').textContent = item.row.rejected
       ? fill(texts.failed, { name: item.name, reason: texts.stranger })
-      : fill(texts.announced, { name: item.name, label, share: percent(score) });
+      : item.row.labels
+        ? fill(texts.failed, { name: item.name, reason: given(item.row) })
+        : fill(texts.announced, { name: item.name, label, share: percent(score) });
   }
 }
 
 const ordered = row => Object.entries(row.scores).sort((one, other) => other[1] - one[1]);
 const best = row => ordered(row)[0];
+// The labels of a multi-label model.
+const given = row => row.labels.map(each => each.label).join(' · ') || texts.noLabel;
 
 function show(item) {
   current = item;
@@ -196,14 +200,17 @@ function show(item) {
     return;
   }
   const [label, score] = best(item.row);
-  at('answer').textContent = item.row.rejected ? texts.stranger : label;
-  if (item.row.rejected) {
+  at('answer').textContent = item.row.rejected ? texts.stranger : item.row.labels ? given(item.row) : label;
+  if (item.row.labels) {
+    at('sureness').textContent = item.row.known === false && !item.row.rejected ? texts.unlike : '';
+  } else if (item.row.rejected) {
     at('sureness').textContent = fill(texts.nearest, { label: item.row.nearest });
   } else {
     at('sureness').textContent = fill(score < SURE ? texts.unsure : texts.sure, { share: percent(score) });
     if (item.row.known === false) at('sureness').textContent += ` ${texts.unlike}`;
   }
-  for (const [name, value] of ordered(item.row).slice(0, BARS)) at('bars').append(bar(name, value));
+  const names = item.row.rejected ? [] : item.row.labels ? item.row.labels.map(each => each.label) : [label];
+  for (const [name, value] of ordered(item.row).slice(0, BARS)) at('bars').append(bar(name, value, names.includes(name)));
 }
 
 function element(name, className, text) {
@@ -213,8 +220,8 @@ function element(name, className, text) {
   return made;
 }
 
-function bar(name, value) {
-  const line = element('li');
+function bar(name, value, isGiven) {
+  const line = element('li', isGiven ? 'given' : '');
   const track = element('span', 'track');
   const part = element('span', 'fill');
   part.style.width = `${100 * value}%`;
@@ -251,6 +258,8 @@ function showRow(item) {
     label.className = 'error';
   } else if (item.row.rejected) {
     label.textContent = texts.stranger;
+  } else if (item.row.labels) {
+    label.textContent = given(item.row);
   } else {
     label.textContent = item.row.label;
     score.textContent = percent(item.row.score);
@@ -288,8 +297,10 @@ function cell(value) {
 function download() {
   const lines = [[texts.columnFile, 'label', 'score', 'known', 'similarity', 'nearest', 'error']];
   for (const { name, row, reason } of items) {
+    const labels = row && row.labels && row.labels.map(each => each.label).join(';');
+    const scores = row && row.labels && row.labels.map(each => each.score).join(';');
     lines.push(row
-      ? [name, row.label, row.score, row.known, row.similarity, row.nearest, row.error]
+      ? [name, labels ?? row.label, scores ?? row.score, row.known, row.similarity, row.nearest, row.error]
       : [name, '', '', '', '', '', reason]);
   }
   const content = lines.map(line => line.map(cell).join(',')).join('\r\n');

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from support.scans import fake_label_scan
 
 from hubtune.data.audit.issues import LabelCheck, LabelIssue, find_issues
 from hubtune.data.dedup.groups import DuplicateGroup
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.listing import Excluded, ImageEntry
 from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.scanner import Scan
@@ -88,3 +90,17 @@ def test_16_bit_images_are_judged_by_the_range_that_all_of_them_use():
     assert [(issue.kind, [file.name for file in issue.files]) for issue in find_issues(scan, [])] == [
         ("dark", ["cat/dimmer"])
     ]
+
+
+def test_small_labels_of_multi_label_images_are_named_and_sets_are_not():
+    sets = LabelSets.of(["red", "round"], [(), (0,), (0, 1)])
+    classes = {name: [entry(f"{name}/{n}") for n in range(9)] for name in sets.names}
+    titles = [issue.title for issue in find_issues(Scan(Path("pics"), classes, label_sets=sets), [], None)]
+    assert titles == ["1 label has fewer than 10 pictures: round (9)"]
+
+
+def test_copies_with_different_labels_are_contradictory():
+    copies = fake_label_scan(["red", "round"], {"a.png": ["red"], "b.png": ["red", "round"]})
+    found = find_issues(copies, [DuplicateGroup((0, 1), "equal")])
+    [issue] = [each for each in found if each.kind == "contradictory"]
+    assert issue.title == "1 picture has different labels"

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from support.images import draw_tree
 
 from hubtune.data.audit.scan_report import make_scan_report
+from hubtune.data.label_sets import LabelSets
 from hubtune.data.listing import Listing
 from hubtune.data.sources.folder import walk_classes
+from hubtune.errors import UsageError
 
 
 def test_every_file_has_its_facts_or_the_reason_why_it_is_left_out(tmp_path):
@@ -24,3 +27,9 @@ def test_every_file_has_its_facts_or_the_reason_why_it_is_left_out(tmp_path):
     nothing = Listing(Path("pics"), ["cat", "dog"], remarks=["a remark"])
     report = make_scan_report("pics", nothing, check_labels=lambda *_: 1 / 0)
     assert (report.classes, report.remarks) == ({"cat": [], "dog": []}, ["a remark"])
+
+
+def test_a_module_does_not_judge_multi_label_images_by_their_sets():
+    listing = Listing(Path("pics"), label_sets=LabelSets.of(["red"], [()]))
+    with pytest.raises(UsageError, match=r"t.csv is multi-label.*scan without --module"):
+        make_scan_report("t.csv", listing, check_labels=lambda images, groups: None)

@@ -26,6 +26,7 @@ def test_the_search_through_cells_finds_what_exhaustive_search_finds(monkeypatch
 def test_a_cell_of_too_many_lookalikes_is_divided(monkeypatch):
     """Each image is compared with as many as before if there are more; copies are found all the same."""
     monkeypatch.setattr(candidates, "_EXHAUSTIVE_LIMIT", 30)
+    monkeypatch.setattr(candidates, "_MAX_CELL", 30)
     monkeypatch.setattr(candidates, "_IMAGES_PER_CELL", 10)
     compared = []
     search_cell = candidates._Index._search_cell

@@ -80,7 +80,9 @@ def test_copies_of_enlarged_digits_are_found(save):
 def test_results_are_cached_until_images_or_search_change(originals, save, monkeypatch, tmp_path):
     searches = []
     search = duplicates._search
-    monkeypatch.setattr(duplicates, "_search", lambda infos: searches.append(len(infos)) or search(infos))
+    monkeypatch.setattr(
+        duplicates, "_search", lambda infos, *more: searches.append(len(infos)) or search(infos, *more)
+    )
     copy, other = save(as_jpeg(draw_shapes(1), 50), draw_shapes(20))
     assert groups_of([*originals, copy]) == [("near", (1, 12))]
     assert groups_of([copy, *originals, copy]) == [("near", (0, 2, 13))]

@@ -17,7 +17,9 @@ def batch(count, shape):
 
 
 def mix(arrays, labels, *seed, **settings):
-    return mix_batch(arrays, labels, CLASSES, AugmentSettings(**settings), rng_for(*seed))
+    return mix_batch(
+        arrays, np.eye(CLASSES, dtype=np.float32)[labels], AugmentSettings(**settings), rng_for(*seed)
+    )
 
 
 def test_mixup_blends_each_image_with_one_other_in_one_proportion_per_batch():

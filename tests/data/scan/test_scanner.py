@@ -6,7 +6,9 @@ import sys
 import pytest
 from PIL import Image
 
-from hubtune.data.scan.scanner import scan_classes, scan_files
+from hubtune.data.label_sets import LabelSets
+from hubtune.data.listing import Listing, SourceFile
+from hubtune.data.scan.scanner import scan_classes, scan_files, scan_listing
 from hubtune.errors import DataError
 
 NAMES = [f"cat/00{number}.png" for number in range(3)] + ["dog/000.png", "dog/001.png"]
@@ -97,3 +99,16 @@ def test_empty_classes_are_refused_with_the_files_left_out(pics):
     assert refusal(pics) == f"{empty}: {dicom}."
     (pics / "cow" / "zero.jpg").touch()
     assert refusal(pics) == f"{empty} (1 file left out, first zero.jpg: empty file (0 bytes)): {dicom}."
+
+
+def test_sets_of_labels_without_a_usable_image_are_removed(pics):
+    (pics / "cat" / "000.png").write_bytes(b"damaged")
+    sets = LabelSets.of(["red", "round"], [(), (0,), (0, 1)])
+    rows = zip(["dog/000", "cat/000", "cat/001"], sets.names, strict=True)
+    files = [SourceFile(pics / f"{name}.png", f"{name}.png", own) for name, own in rows]
+    scan = scan_listing(Listing(pics, sets.names, files, label_sets=sets))
+    assert names(scan) == {"(no label)": ["dog/000.png"], "red + round": ["cat/001.png"]}
+    assert scan.label_sets == LabelSets.of(["red", "round"], [(), (0, 1)])
+    assert [image.label for own in scan.classes.values() for image in own] == [0, 1]
+    with pytest.raises(DataError, match="has no picture that can be used"):
+        scan_listing(Listing(pics, sets.names, files[1:2], label_sets=sets))

@@ -10,13 +10,13 @@ import pytest
 from support.archives import zipped
 from support.download_server import serving, status, whole
 from support.images import draw_tree
+from support.object_service import CANARY, running_moto
 
 from hubtune.data.sources import mirror, remote
 from hubtune.data.sources.open import open_source
 from hubtune.data.sources.settings import SourceSettings
 from hubtune.errors import DataError, HubtuneError, MachineError
 
-CANARY = "CANARY-7f3a9c-secret"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 VARIABLES = ("AWS_ENDPOINT_URL", *KEYS, "AWS_DEFAULT_REGION", "AWS_EC2_METADATA_DISABLED")
 BROKEN = remote.DownloadError("the connection broke")
@@ -24,13 +24,8 @@ BROKEN = remote.DownloadError("the connection broke")
 
 @pytest.fixture(scope="module")
 def endpoint():
-    server = pytest.importorskip("moto.server", reason='moto is not installed: pip install -e ".[test]"')
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    running = server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
+    with running_moto() as address:
+        yield address
 
 
 class Bucket:
@@ -197,6 +192,7 @@ def test_hostile_keys_never_leave_the_cache(bucket, photos, pics, monkeypatch):
     assert "has the name of another file on this disk" in {entry.reason for entry in listing.left_out}
 
 
+@pytest.mark.slow
 def test_open_buckets_need_no_keys_and_what_is_missing_is_named(bucket, photos, pics, endpoint, monkeypatch):
     for where in ("s3://no-such-bucket/pics", pics.replace("pics", "pisc"), f"{pics}/cat/9.png"):
         with pytest.raises(DataError, match=f"There is nothing at {where}: check the names"):
@@ -216,6 +212,7 @@ def test_open_buckets_need_no_keys_and_what_is_missing_is_named(bucket, photos, 
     assert content(open_source(pics)) == original(photos)
 
 
+@pytest.mark.slow
 def test_without_network_the_message_says_how_to_go_on(pics, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setenv("HUBTUNE_OFFLINE", "1")

@@ -6,9 +6,11 @@ import pytest
 from support import cifar_files
 from support.archives import tarred, zipped
 
-from hubtune.data.sources.open import is_cached, open_source
+from hubtune.data.sources.open import open_source
+from hubtune.data.sources.settings import SourceSettings
 from hubtune.data.sources.table_columns import ColumnError
 from hubtune.errors import DataError, MachineError
+from hubtune.storage.cache_folder import is_cached
 
 PLAIN = [("cat/1.jpg", "cat", None), ("cat/2.jpg", "cat", None), ("dog/sub/1.jpg", "dog", None)]
 DIVIDED = [
@@ -107,6 +109,13 @@ MISTAKES = [
 def test_a_list_in_utf16_is_a_list(pics):
     (pics / "all.txt").write_text("cat/1.jpg cat\ndog/sub/1.jpg dog\n", "utf-16")
     assert open_source(pics / "all.txt").labels == ["cat", "dog"]
+
+
+def test_class_folders_are_labels_if_a_person_says_so(pics):
+    listing = open_source(pics, settings=SourceSettings(labels_are="multi-label"))
+    names = tuple(listing.labels)
+    assert (listing.label_sets.labels, listing.label_sets.names) == (names, [*names])
+    assert {len(own) for own in listing.label_sets.sets} == {1}
 
 
 def test_mistakes_are_named(pics, monkeypatch, tmp_path):

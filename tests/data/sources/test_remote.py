@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from hubtune.data.sources.open import open_source
-from hubtune.data.sources.remote import is_address
 from hubtune.errors import MachineError, UsageError
+from hubtune.storage.address import is_address
 
 SECRETS = """
 https://user:CANARY-1@host/x.zip
@@ -20,6 +20,7 @@ https://host/x.zip?a=1&access_token=CANARY-1
 """
 MISTAKES = {
     "s33://bucket/x": r"Addresses of the kind s33:// are not known\. Did you mean 's3'\?",
+    "ftp://host/x.zip": "Addresses of the kind ftp:// are not read: fetch the files, and give their folder",
     "s3://": "is no address of pictures: write s3://bucket/folder",
     "zip://x::s3://bucket/x.zip": "joined by :: are not read",
     "https://host/": "web servers do not list files",
@@ -45,5 +46,5 @@ def test_an_address_that_cannot_be_one_and_a_missing_endpoint_or_extra_are_named
     with pytest.raises(MachineError, match="set OSS_ENDPOINT, for example to https://oss-cn-hangzhou"):
         open_source("oss://bucket/x")
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    with pytest.raises(MachineError, match=r'pip install "hubtune\[remote\]"'):
+    with pytest.raises(MachineError, match=r"pip install 'fsspec\[s3\]>=2024.2'"):
         open_source("s3://bucket/x")

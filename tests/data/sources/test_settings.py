@@ -24,7 +24,10 @@ def test_lists_and_columns_are_pairs():
         (lambda: SourceSettings(parts={"test": "a"}), "lack the training folder: add train=FOLDER"),
         (lambda: SourceSettings(parts={"train": "a"}, as_classes=True), "contradict one another"),
         (lambda: SourceSettings(columns={"lable": "x"}), "not 'lable'. Did you mean 'label'?"),
-        (lambda: SourceSettings(labels_are="words"), "numbers, numbers-from-1, names, not 'words'"),
+        (
+            lambda: SourceSettings(labels_are="words"),
+            "numbers, numbers-from-1, names, multi-label, not 'words'",
+        ),
         (lambda: SourceSettings(encoding="utf-42"), "There is no encoding 'utf-42'"),
     ],
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from hubtune.data.listing import SourceFile
+from hubtune.data.sources.settings import SourceSettings
 from hubtune.data.sources.table import read_table
 from hubtune.errors import DataError
 
@@ -134,3 +135,77 @@ def test_pictures_beside_those_of_a_table_are_named(touch, tmp_path):
     assert read_table(table).remarks == [
         "1 picture beside those of t.csv is in no line of it, such as '3.jpg'."
     ]
+
+
+def _sets(listing):
+    """Return the labels, and the labels of each file by its name."""
+    sets = listing.label_sets
+    members = {name: {sets.labels[n] for n in own} for name, own in zip(sets.names, sets.sets, strict=True)}
+    return list(sets.labels), {file.name: members[file.label] for file in listing.files}
+
+
+def test_a_column_of_several_labels_is_multi_label_and_said(table):
+    rows = ["path,labels", "a.jpg,red", '"b.jpg","red,round"', '猫.jpg,"red,big"', 'sub/e.jpg,"big, round"']
+    listing = read_table(table("\n".join(rows)))
+    labels, of = _sets(listing)
+    assert labels == ["big", "red", "round"]
+    assert of == {
+        "a.jpg": {"red"},
+        "b.jpg": {"red", "round"},
+        "猫.jpg": {"red", "big"},
+        "sub/e.jpg": {"big", "round"},
+    }
+    assert any(
+        "several labels of a picture (otherwise: --labels-are names)" in each for each in listing.remarks
+    )
+    assert any(
+        "of 4 pictures, 3 have several of the 3 labels, and 0 have none" in each for each in listing.remarks
+    )
+    assert "multi-label, 3 labels: big, red, round" in listing.taken_for
+
+
+def test_combinations_are_classes_if_a_person_says_so(table):
+    text = 'path,labels\na.jpg,red\nb.jpg,"red,round"\n猫.jpg,"red,big"\nsub/e.jpg,"round,big"'
+    listing = read_table(table(text), SourceSettings(labels_are="names"))
+    assert listing.labels == ["red", "red,big", "red,round", "round,big"]
+    assert listing.label_sets is None
+
+
+def test_columns_of_0_and_1_are_labels(table):
+    listing = read_table(
+        table("path,5 o clock,round,split\na.jpg,1,1,train\nb.jpg,0,0,val\n猫.jpg,0,1,test\n")
+    )
+    labels, of = _sets(listing)
+    assert labels == ["5 o clock", "round"]
+    assert of == {"a.jpg": {"5 o clock", "round"}, "b.jpg": set(), "猫.jpg": {"round"}}
+    assert [file.part for file in listing.files] == ["validate", "train", "test"]
+    assert "2 columns of 0 and 1 as the label" in listing.taken_for
+
+
+def test_rows_about_one_picture_are_joined_if_a_person_says_so(table):
+    file = table("path,label\na.jpg,red\nb.jpg,round\na.jpg,round\n猫.jpg,\n")
+    _, of = _sets(read_table(file, SourceSettings(labels_are="multi-label")))
+    assert of == {"a.jpg": {"red", "round"}, "b.jpg": {"round"}, "猫.jpg": set()}
+    with pytest.raises(
+        DataError, match=r"no label: fill the field, or remove the line .--labels-are multi-label"
+    ):
+        read_table(file)
+
+
+def test_another_label_of_a_picture_names_the_option(table):
+    with pytest.raises(DataError, match="keep the right line, or add --labels-are multi-label"):
+        read_table(table("path,label\na.jpg,red\nb.jpg,round\na.jpg,round\n"))
+
+
+def test_names_with_synonyms_stay_classes(table):
+    rows = ["path,label", 'a.jpg,"tench, Tinca tinca"', 'b.jpg,"maillot, tank suit"', "猫.jpg,maillot"]
+    listing = read_table(table("\n".join(rows)))
+    assert (listing.label_sets, len(listing.labels)) == (None, 3)
+
+
+def test_blanks_separate_tags_and_not_labels(table):
+    rows = ["a.jpg,clear primary", "b.jpg,haze primary", "猫.jpg,clear"]
+    labels, of = _sets(read_table(table("\n".join(["image_name,tags", *rows]))))
+    assert labels == ["clear", "haze", "primary"]
+    assert of["b.jpg"] == {"haze", "primary"}
+    assert read_table(table("\n".join(["image_name,labels", *rows]))).label_sets is None

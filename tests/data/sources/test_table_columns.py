@@ -2,7 +2,13 @@
 
 import pytest
 
-from hubtune.data.sources.table_columns import ColumnError, find_columns, has_column_names, join_one_hot
+from hubtune.data.sources.table_columns import (
+    ColumnError,
+    find_columns,
+    has_column_names,
+    is_column_number,
+    unnamed_columns,
+)
 from hubtune.errors import DataError
 
 
@@ -73,18 +79,14 @@ def test_a_column_without_names_of_lists_is_not_the_split(file):
     assert _columns(file, "path,label,set 1.jpg,a,Train 2.jpg,b,val")["split"] == "set"
 
 
-def test_columns_of_0_and_1_are_labels_if_each_row_has_one_1(file):
-    def joined(text):
-        header, *rows = [line.split(",") for line in text.split()]
-        return join_one_hot(file, header, list(enumerate(rows, 2)))
+def test_columns_of_no_known_name_may_be_labels_unless_there_are_labels():
+    assert unnamed_columns(["filename", "red", "Split", "round"]) == [1, 3]
+    assert unnamed_columns(["filename", "red", "Label", "round"]) == []
 
-    header, records = joined("filename,bus,car 1.jpg,0,1 2.jpg,1.0,0.0")
-    assert (header[-1], [row[-1] for _, row in records]) == ("label", ["car", "bus"])
-    for text in ("filename,label,bus,car 1.jpg,x,0,1", "filename,bus,car 1.jpg,0,2", "filename,bus 1.jpg,1"):
-        assert len(joined(text)[0]) == len(text.split()[0].split(","))
-    for row, count in (("1.jpg,1,1", 2), ("1.jpg,0,0", 0)):
-        with pytest.raises(DataError, match=rf":3: {count} of the 2 columns of 0 and 1 have a 1"):
-            joined(f"filename,bus,car 2.jpg,0,1 {row}")
+
+@pytest.mark.parametrize(("column", "is_number"), [("2", True), ("2+3", True), ("a+3", False), ("5", False)])
+def test_columns_are_named_by_numbers_unless_they_are_called_so(column, is_number):
+    assert is_column_number(column, ["path", "5"]) == is_number
 
 
 def test_tables_of_other_things_are_not_taken_for_tables_of_images():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hubtune.data.splits.class_names import class_namer, read_display_names
+from hubtune.data.label_sets import LabelSets
+from hubtune.data.splits.class_names import class_namer, read_display_names, rename_labels
 from hubtune.errors import DataError
 
 
@@ -38,7 +39,7 @@ def test_display_names_are_read_however_they_are_written(tmp_path, content, expe
             "安崎".encode("gbk"),
             "{} is not plain text in UTF-8 (line 1). It reads '安崎' in gbk, '°²Æé' in cp1252, "
             "'假ゅ' in big5, '갛펩' in euc_kr, '°ІЖй' in cp1251. Save it as UTF-8, or name its "
-            "encoding: --encoding gbk or --encoding cp1252, …",
+            "encoding: --encoding gbk or --encoding cp1252, … (in Python, encoding=…)",
         ),
     ],
 )
@@ -65,3 +66,15 @@ def test_loose_images_are_named_after_their_class(folder, names):
     folders = ["anqi", "yu shuxin", "7", "71", "x2", "é"]
     label = None if folder is None else folders.index(folder)
     assert {*map(class_namer(folders, ["anqi", "虞书欣", *folders[2:]]), names)} == {label}
+
+
+def test_labels_of_several_a_picture_get_display_names_and_their_order(tmp_path):
+    sets = LabelSets.of(["red", "round", "small"], [(), (0, 1), (2,)])
+    names, renamed = rename_labels(sets, {"small": "klein", "red": "rot", "round": "rund"})
+    assert renamed == LabelSets.of(["klein", "rot", "rund"], [(), (0,), (1, 2)])
+    assert names == {"(no label)": "(no label)", "small": "klein", "red + round": "rot + rund"}
+    (tmp_path / "names.txt").write_text("round kreis\n")
+    assert rename_labels(sets, tmp_path / "names.txt")[1].labels == ("red", "kreis", "small")
+    assert rename_labels(sets, None) == ({name: name for name in sets.names}, sets)
+    with pytest.raises(DataError, match="do not fit the 3 labels of the pictures, first 'round': give one"):
+        rename_labels(sets, {"red": "rot", "small": "klein"})

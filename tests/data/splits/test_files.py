@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.images import draw_tree
-from support.scans import near, split_scan
+from support.scans import fake_label_scan, fake_scan, near, split_scan
 
 from hubtune.data.dataset import LIST_NAMES, ListDataset
 from hubtune.data.dedup.groups import DuplicateGroup
@@ -105,3 +105,28 @@ def test_of_thousands_of_copies_a_few_are_reported_with_each_leak():
     split = Split(["cat"], ["cat"], {"train": images[::2], "validate": [], "test": images[1::2]}, leaks=leaks)
     assert [len(leak["copies"]) for leak in split.as_dict()["leaks"]] == [100] * 200
     assert split.without_leaks().lists["train"] == []
+
+
+def test_lists_of_several_labels_have_a_value_for_each_and_counts_are_of_labels(tmp_path):
+    images = {"1.jpg": ["red"], "2.jpg": ["round", "red"], "3.jpg": [], "4.jpg": ["round"]}
+    split = split_scan(fake_label_scan(["red", "round"], images), labels={"round": "rund", "red": "rot"})
+    split.left_over = {"(no label)": 2}
+    files = split.write(tmp_path)
+    assert [file.name for file in files] == ["train_list.txt", "label_list.txt", "split.json"]
+    rows = (tmp_path / "train_list.txt").read_text().splitlines()
+    assert {row.split("\t")[0][-5:]: row.split("\t")[1] for row in rows} == {
+        "1.jpg": "0,1",
+        "2.jpg": "1,1",
+        "3.jpg": "0,0",
+        "4.jpg": "1,0",
+    }
+    assert (tmp_path / "label_list.txt").read_text() == "rund\nrot\n"
+    record, printed = json.loads((tmp_path / "split.json").read_text("ascii")), split.as_dict()
+    two = {"train": 2, "validate": 0, "test": 0, "left_over": 0}
+    for document in (record, printed):
+        assert document["multi_label"] is True
+        assert list(document["classes"].items()) == [("rund", "rund"), ("rot", "rot")]
+        assert document["counts"] == split.counts() == {"rund": two, "rot": two}
+        assert document["images"] == {"train": 4, "validate": 0, "test": 0, "left_over": 2}
+    assert split.counts_without_label() == {"train": 1, "validate": 0, "test": 0, "left_over": 2}
+    assert "multi_label" not in split_scan(fake_scan({"a": 2, "b": 2})).as_dict()
