@@ -1,6 +1,7 @@
 """Formats text for people: escapes, numbers with nouns, sizes, durations and values in messages."""
 
 import re
+import unicodedata
 from typing import Any
 
 _LIMIT = 60
@@ -17,6 +18,11 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NOT_IN_FILE_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 # Names that Windows keeps for devices.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+# What stands on one line: a character that is as wide as two, or a word, with the punctuation at its ends.
+_PIECE = re.compile(
+    r"[（“《【]*(?:[\u2e80-\u9fff\uac00-\ud7af\uff10-\uff5a]|[^\s\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef（“《【]+)"
+    r"[，。、；：？！）”》】…]*\s*|\S\s*"
+)
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i)?b?|b)?", re.IGNORECASE)
 
 
@@ -84,6 +90,28 @@ def describe_value(value: Any) -> str:
     if isinstance(value, dict):
         return "a section of keys"
     return f"an object of the type {type(value).__name__}"
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return a paragraph in lines of at most ``width`` columns of a terminal, where Chinese takes two each.
+
+    Chinese may be broken between any two characters, but not before punctuation that closes, or after one that
+    opens.
+    """
+    lines, used = [""], 0
+    for piece in _PIECE.findall(text):
+        if used + columns(piece.rstrip()) > width and lines[-1].strip():
+            lines.append("")
+            used = 0
+            piece = piece.lstrip()
+        lines[-1] += piece
+        used += columns(piece)
+    return [line.rstrip() for line in lines]
+
+
+def columns(text: str) -> int:
+    """Return the columns of a terminal that a text takes, two for each Chinese character."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def format_bytes(count: int) -> str:

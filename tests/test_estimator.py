@@ -36,6 +36,7 @@ def classifier():
     return hubtune.ImageClassifier("digitnet")
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_the_model_for_images_of_all_kinds(images, classifier, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
@@ -67,6 +68,7 @@ def test_answers_are_those_of_the_model_for_images_of_all_kinds(images, classifi
     assert not [*(tmp_path / "temporary").iterdir()]
 
 
+@pytest.mark.slow
 def test_a_pickle_has_the_model(images, classifier):
     paths, labels = images
     stored = pickle.dumps(classifier.fit(paths, labels))
@@ -75,6 +77,7 @@ def test_a_pickle_has_the_model(images, classifier):
     assert pickle.dumps(again) == stored  # also after it has predicted
 
 
+@pytest.mark.slow
 def test_it_works_in_pipelines_and_folds_with_groups(images, classifier):
     paths, labels = images
     groups = [number // 2 for number in range(len(paths))]
@@ -84,6 +87,7 @@ def test_it_works_in_pipelines_and_folds_with_groups(images, classifier):
     assert cross_val_score(pipeline, paths, labels, cv=3).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_features_are_enough_for_the_head(images, classifier):
     paths, labels = images
     features = classifier.fit(paths, labels).transform(paths)

@@ -2,7 +2,7 @@
 
     python tools/make_catalogue.py
 
-It adds new messages to every ``hubtune/locale/*/LC_MESSAGES/hubtune.po``, removes those that are gone, and
+Messages of pages are marked in their templates; all others are found by ``find_messages.py``. It adds new messages to every ``hubtune/locale/*/LC_MESSAGES/hubtune.po``, removes those that are gone, and
 writes the ``.mo`` beside it. Translate what the last lines name, and run it again. It needs Babel. A test
 compares catalogues and messages.
 """
@@ -16,7 +16,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from hubtune.messages import DOMAIN, ENGLISH, LANGUAGES
+from find_messages import find_messages as find_code_messages
+
+from hubtune.messages.catalogue import DOMAIN, ENGLISH, LANGUAGES
 
 _PACKAGE = Path(__file__).parents[1] / "hubtune"
 _LOCALE = _PACKAGE / "locale"  # not that of an installed version
@@ -32,6 +34,8 @@ def find_messages() -> Catalog:
     catalogue = Catalog(project="hubtune", fuzzy=False)
     for name, _, message, comments, _ in extract_from_dir(_PACKAGE, _METHODS, _OPTIONS):
         catalogue.add(message, locations=[(name, 0)], auto_comments=comments)
+    for message, names in find_code_messages().items():
+        catalogue.add(message, locations=[(name, 0) for name in sorted(names)])
     return catalogue
 
 

@@ -1,18 +1,25 @@
-"""Write the tables of all recipe keys into ``docs/recipes.md``, between its two markers, from the schema.
+"""Write the tables of all recipe keys into ``docs/recipes.md`` and its translations, from the schema.
 
-command: python tools/make_recipe_reference.py [FILE]
+They stand between two markers.
+
+    python tools/make_recipe_reference.py
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import NamedTuple, get_origin
 
+from hubtune.messages.translation import translate
 from hubtune.recipe.base import Settings
 from hubtune.recipe.introspect import describe_field, field_choices, nested_sections, section_tag, usual_keys
 from hubtune.recipe.schema import Recipe
 
-PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
+_DOCS = Path(__file__).parents[1] / "docs"
+PAGES = {"en": _DOCS / "recipes.md", "zh": _DOCS / "zh" / "recipes.md"}
+_HEADINGS = {
+    "en": ("Top level", "key", "allowed", "default", "meaning"),
+    "zh": ("顶层", "键", "允许的值", "默认值", "含义"),
+}
 BEGIN = "<!-- keys: begin -->"
 END = "<!-- keys: end -->"
 
@@ -66,22 +73,24 @@ def _row(place: str, section: type[Settings], key: str) -> Row:
     return Row(place, key, describe_field(field), default_text, " ".join(meaning.split()))
 
 
-def reference_table() -> str:
-    """Return the rows as Markdown, one table per section."""
+def reference_table(language: str) -> str:
+    """Return the rows as Markdown, one table per section, in a language."""
+    top, *columns = _HEADINGS[language]
     lines: list[str] = []
     previous = None
     for row in reference_rows():
         if row.section != previous:
-            heading = f"### {f'`{row.section}`' if row.section else 'Top level'}"
-            lines += ["", heading, "", "| key | allowed | default | meaning |", "|-|-|-|-|"]
+            heading = f"### {f'`{row.section}`' if row.section else top}"
+            lines += ["", heading, "", f"| {' | '.join(columns)} |", "|-|-|-|-|"]
             previous = row.section
-        cells = (f"`{row.key}`", row.allowed.replace("<", "&lt;"), row.default, row.meaning)
+        texts = (row.allowed.replace("<", "&lt;"), row.default, row.meaning)
+        cells = [f"`{row.key}`", *(translate(text, language) for text in texts)]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines).strip()
 
 
-def with_reference(text: str) -> str:
-    """Return a Markdown text with the current tables between its markers.
+def with_reference(text: str, language: str) -> str:
+    """Return a Markdown text with the current tables in a language between its markers.
 
     Raises:
         ValueError: a marker is missing.
@@ -90,9 +99,10 @@ def with_reference(text: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the markers {BEGIN} and {END} are missing")
-    return f"{before}{BEGIN}\n{reference_table()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{reference_table(language)}\n{END}{after}"
 
 
 if __name__ == "__main__":
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE
-    file.write_text(with_reference(file.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+    for code, page in PAGES.items():
+        text = with_reference(page.read_text(encoding="utf-8"), code)
+        page.write_text(text, encoding="utf-8", newline="\n")

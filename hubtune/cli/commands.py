@@ -12,10 +12,14 @@ from contextlib import suppress
 import click
 
 from hubtune.cli.console import print_json, say
+from hubtune.cli.help import HelpFormatter
+from hubtune.cli.language import chosen_language
 from hubtune.cli.lazy import LazyGroup
 from hubtune.doctor.packages import import_problem
 from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
-from hubtune.log import logger
+from hubtune.log import TERMINAL_FORMATTER, logger
+from hubtune.messages.catalogue import LANGUAGES
+from hubtune.messages.translation import translate
 from hubtune.text import format_bytes, without_keys
 from hubtune.train.distributed.launch import RESTARTABLE
 
@@ -63,6 +67,12 @@ _WITH_FEATURES = ("audit", "cache", "demo", "finetune", "scan", "split", "tune")
     epilog="Help on a command: hubtune COMMAND --help",
 )
 @click.version_option(package_name="hubtune", message="hubtune %(version)s")
+@click.option(
+    "--lang",
+    type=click.Choice(LANGUAGES),
+    expose_value=False,
+    help="Language of messages, anywhere on the line; default: HUBTUNE_LANG, else this machine's.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Verbose output, including hardware settings.")
 @click.pass_context
 def hubtune_command(context: click.Context, verbose: bool) -> None:
@@ -102,9 +112,13 @@ def run_commands(received: Sequence[int]) -> int:
     # Warnings of Pillow and Paddle about files and compilers do not help the user.
     warnings.simplefilter("ignore")
     os.environ.setdefault("GLOG_minloglevel", "2")
+    # JSON, exceptions and the files of a run stay English.
+    TERMINAL_FORMATTER.translate = translate
+    click.Context.formatter_class = HelpFormatter
     try:
+        arguments = chosen_language(sys.argv[1:])
         # Without standalone mode, click returns the code given to ctx.exit(); other commands return None.
-        code: int = hubtune_command.main(prog_name="hubtune", standalone_mode=False) or 0
+        code: int = hubtune_command.main(arguments, prog_name="hubtune", standalone_mode=False) or 0
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a full disk or a closed pipe gets its exit code
         return code

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hubtune.messages.translation import translate, translate_word
 from hubtune.text import escaped, escaped_lines
 
 if TYPE_CHECKING:
@@ -26,13 +27,18 @@ def print_json(document: Mapping[str, Any]) -> None:
 def print_table(
     lines: Sequence[Sequence[str]], *, sides: str = "<", rule: bool = True, total: bool = False
 ) -> None:
-    """Print a heading and rows in columns; control characters are escaped.
+    """Print a heading and rows in columns, translated; control characters are escaped.
 
     ``sides`` aligns each column, ``<`` or ``>``; further columns, mostly numbers, are right-aligned. A line
     separates the heading from the rows with ``rule``, and the last row from the others with ``total``.
     """
     from rich.cells import cell_len
 
+    heading, *rows = lines
+    names = [translate_word(cell) for cell in heading] if rule else map(translate, heading)
+    lines = [list(names), *([translate(shown(cell)) for cell in cells] for cells in rows)]
+    if total:
+        lines[-1][0] = translate_word(lines[-1][0])
     lines = [list(map(shown, cells)) for cells in lines]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     sides = sides.ljust(len(widths), ">")
@@ -46,13 +52,13 @@ def print_table(
 
 
 def echo(text: str) -> None:
-    """Print a result on stdout; control characters in it are escaped, its line breaks stay."""
-    click.echo(escaped_lines(text))
+    """Print a translated result on stdout; control characters in it are escaped, its line breaks stay."""
+    click.echo(translate(escaped_lines(text)))
 
 
 def say(text: str) -> None:
     """Print a message on stderr as :func:`echo` does."""
-    click.echo(escaped_lines(text), err=True)
+    click.echo(translate(escaped_lines(text)), err=True)
 
 
 def say_missing_font(where: str) -> None:

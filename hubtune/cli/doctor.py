@@ -12,6 +12,8 @@ from hubtune.cli.console import echo, print_json, say, shown
 from hubtune.cli.options import FILE, PATH, json_option
 from hubtune.errors import CheckFailedError, UsageError
 from hubtune.log import logger
+from hubtune.messages.catalogue import language
+from hubtune.text import escaped_lines
 
 
 @click.command()
@@ -66,7 +68,7 @@ def command(target: Path | None, bundle: Path | None, faq: bool, as_json: bool) 
     if as_json:
         print_json({"checks": [check.as_dict() for check in checks], "bundle": bundle and str(bundle)})
     else:
-        echo(report_text(checks))
+        click.echo(escaped_lines(report_text(checks, language())))
         echo(f"\n{summary(checks)}")
         if bundle is not None:
             say(f"Written to {shown(bundle)}: look through it before you pass it on")

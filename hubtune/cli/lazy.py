@@ -28,10 +28,10 @@ class LazyGroup(click.Group):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._sections, self._prefix, self._moved = sections, prefix, moved or {}
+        self.sections, self._prefix, self._moved = sections, prefix, moved or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for commands in self._sections.values() for name in commands]
+        return [name for commands in self.sections.values() for name in commands]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import a command, or raise a :class:`UsageError` if a script has replaced it."""
@@ -45,6 +45,6 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for heading, commands in self._sections.items():
+        for heading, commands in self.sections.items():
             with formatter.section(heading):
                 formatter.write_dl(list(commands.items()))

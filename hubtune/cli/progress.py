@@ -15,6 +15,7 @@ from rich.text import Text
 
 from hubtune.cli.console import figures, on_terminal, percent, say, shown
 from hubtune.evaluation.metrics import Metrics
+from hubtune.messages.translation import translate, translate_word
 from hubtune.log import EVAL, TRAIN, logger, show_on_stderr
 from hubtune.runs.callbacks import Callback
 from hubtune.text import escaped_lines
@@ -44,7 +45,7 @@ def working_bar(what: str) -> Iterator[Callable[[str, int, int], None]]:
         yield _ProgressLines().advance
         return
     with _bar(what, *_columns("")) as update:
-        yield lambda what, done, total: update(description=what, completed=done, total=total or None)
+        yield lambda what, done, total: update(description=translate(what), completed=done, total=total or None)
 
 
 class _ProgressLines:
@@ -75,7 +76,7 @@ def download_bar(name: str) -> Iterator[Callable[[int, int | None], None] | None
 @contextmanager
 def _bar(what: str, *columns: bars.ProgressColumn) -> Iterator[Callable[..., None]]:
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield partial(bar.update, bar.add_task(escape(shown(what)), total=None))
+        yield partial(bar.update, bar.add_task(escape(translate(shown(what))), total=None))
 
 
 @contextmanager
@@ -157,7 +158,7 @@ class _BarLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno not in (TRAIN, EVAL):
             style = "yellow" if record.levelno >= logging.WARNING else "dim"
-            self._console.print(f"[{style}]{escape(shown(record.getMessage()))}[/]", highlight=False)
+            self._console.print(f"[{style}]{escape(translate(shown(record.getMessage())))}[/]", highlight=False)
 
 
 class RunDisplay(Callback):
@@ -175,7 +176,7 @@ class RunDisplay(Callback):
     def start(self, what: str, total: int, done: int = 0) -> None:
         if self._task is not None:
             self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(what, total=total, completed=done, figures="")
+        self._task = self._bar.add_task(translate(what), total=total, completed=done, figures="")
         self._start, self._done = time.monotonic(), 0
 
     def advance(self, images: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
@@ -183,7 +184,7 @@ class RunDisplay(Callback):
         self._done += images
         speed = self._done / max(1e-9, time.monotonic() - self._start)
         learning = "" if loss is None else f"loss {loss:.3f}  acc {accuracy:.3f}  "
-        self._bar.update(self._task, advance=images, figures=f"{learning}{speed:.1f} pictures/s")
+        self._bar.update(self._task, advance=images, figures=learning + translate(f"{speed:.1f} pictures/s"))
 
     def stepped(
         self, step: int, total: int, *, loss: float | None, accuracy: float | None, rate: float
@@ -197,12 +198,12 @@ class RunDisplay(Callback):
             self._latest = metrics.selection_figure
             if best:
                 self._best = metrics.selection_figure, step
-        mark = "  [green]best so far[/]" if best and step else ""
-        when = f"step {step}, " if step else ""
-        self.console.print(f"{when}{name}: {figures(metrics)}{mark}", highlight=False)
+        mark = translate_word("best so far") if best and step else ""
+        line = f"step {step}, {name}: {figures(metrics)}" if step else f"{name}: {figures(metrics)}"
+        self.console.print(escape(translate(line)), f" [green]{mark}[/]" * bool(mark), highlight=False)
 
     def notice(self, text: str) -> None:
-        self.console.print(escape(escaped_lines(text)), highlight=False)
+        self.console.print(escape(translate(escaped_lines(text))), highlight=False)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield self._bar
@@ -221,13 +222,13 @@ class RunDisplay(Callback):
     def _line(self, size: int, levels: str, *, best: bool, loss: bool) -> Text:
         line = Text(no_wrap=True, overflow="crop")
         if self._accuracy:
-            line.append("validate ")
+            line.append(f"{translate_word('validate')} ")
             line.append(self._accuracy.draw(size, levels, _LEAST_SHARE), "green")
             line.append(f" {percent(self._latest)}")
             if best and self._best:
-                line.append(f", best {percent(self._best[0])} at step {self._best[1]}")
+                line.append(translate(f", best {percent(self._best[0])} at step {self._best[1]}"))
         if loss or not self._accuracy:
-            line.append("  loss " if line else "loss ")
+            line.append(f"{'  ' if line else ''}{translate_word('loss')} ")
             line.append(self._loss.draw(size, levels), "magenta")
         return line
 

@@ -12,7 +12,7 @@ from hubtune.cli.inputs import check_output_file, run_or_newest
 from hubtune.cli.options import FILE, RUN, engine_options, json_option, trust_option
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.log import show_on_stderr
-from hubtune.messages import LANGUAGES, language
+from hubtune.messages.catalogue import language
 
 if TYPE_CHECKING:
     from hubtune.report.run_content import MeasuredList, RunLists
@@ -33,11 +33,6 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Without pictures, names of files and paths: for a page that is passed on.",
 )
-@click.option(
-    "--lang",
-    type=click.Choice(LANGUAGES),
-    help="Language of the page; default: HUBTUNE_LANG, else this machine's.",
-)
 @engine_options
 @trust_option
 @json_option
@@ -46,7 +41,6 @@ def command(
     file: Path | None,
     on: str | None,
     no_images: bool,
-    lang: str | None,
     batch_size: int,
     device: str,
     engine: str,
@@ -83,7 +77,7 @@ def command(
     entries = hash_images(lists.examples["train"], lambda: None)
     findings = find(model, entries, lists.groups, measured.evaluation, lists.label_sets)
     report = gather_report(run, lists, measured, findings)
-    save_report(file, report, code=lang or language(), images=not no_images)
+    save_report(file, report, code=language(), images=not no_images)
     if as_json:
         print_json({"run": str(run), "page": str(file)})
     else:

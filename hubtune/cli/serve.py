@@ -131,4 +131,4 @@ def _say_open(
         say(f"Token: {secret}")
         address += f"#token={secret}"
     # Not by say(), which leaves out what may be a key.
-    click.echo(f"Serving at {address}  (Ctrl-C ends it)", err=True)
+    say(f"Serving at {address}  (Ctrl-C ends it)")

@@ -13,7 +13,10 @@ from hubtune.doctor.check import BAD, GOOD, NOTE, Check
 from hubtune.doctor.packages import installed_versions
 from hubtune.doctor.redaction import Redactor
 from hubtune.errors import writing
+from hubtune.messages.catalogue import ENGLISH
+from hubtune.messages.translation import translate, translate_word
 from hubtune.storage.atomic import write_atomically
+from hubtune.text import columns
 
 SCHEMA_VERSION = 1
 _MOST_BYTES = 2_000_000  # of a text; of a longer one, the end
@@ -31,17 +34,22 @@ removed, and so are logins in addresses. Paths in the user's folder begin with ~
 """
 
 
-def report_text(checks: Sequence[Check]) -> str:
-    """Return the checks as lines: a heading for each group, a line for each check, and its cure."""
+def report_text(checks: Sequence[Check], to: str = ENGLISH) -> str:
+    """Return the checks as lines: a heading for each group, a line for each check, and its cure.
+
+    ``to`` is the language.
+    """
     lines: list[str] = []
     group = None
     for check in checks:
         if check.group != group:
-            lines += ["", check.group] if lines else [check.group]
+            heading = translate_word(check.group, to)
+            lines += ["", heading] if lines else [heading]
             group = check.group
-        lines.append(f"  {check.state:5} {check.finding}")
+        state = translate_word(check.state, to)
+        lines.append(f"  {state}{' ' * (6 - columns(state))}{translate(check.finding, to)}")
         if check.cure:
-            lines.append(f"        → {check.cure}")
+            lines.append(f"        → {translate(check.cure, to)}")
     return "\n".join(lines)
 
 

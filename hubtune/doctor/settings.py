@@ -11,7 +11,7 @@ from hubtune.doctor.check import BAD, GOOD, NOTE, Check
 from hubtune.doctor.cures import set_variable, unset_variable
 from hubtune.doctor.redaction import without_login
 from hubtune.errors import suggest
-from hubtune.messages import LANGUAGES
+from hubtune.messages.catalogue import LANGUAGES
 from hubtune.text import escaped, parse_bytes
 
 VARIABLES = (

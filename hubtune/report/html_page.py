@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from hubtune.messages import translator
+from hubtune.messages.catalogue import translator
 from hubtune.text import escaped
 
 

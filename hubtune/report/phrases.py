@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterable
 
-from hubtune.messages import translator
+from hubtune.messages.catalogue import translator
 from hubtune.text import escaped, shortened
 
 _NARROW_NAME = 32  # characters

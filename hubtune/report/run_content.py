@@ -14,7 +14,7 @@ from hubtune.evaluation.evaluation import Evaluation
 from hubtune.evaluation.label_evaluation import LabelEvaluation
 from hubtune.evaluation.metrics import Metrics
 from hubtune.log import logger
-from hubtune.messages import language
+from hubtune.messages.catalogue import language
 from hubtune.recipe.load import load_recipe
 from hubtune.report.run_page import render_run_report
 from hubtune.report.run_report import Findings, RunReport

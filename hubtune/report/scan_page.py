@@ -10,7 +10,7 @@ from hubtune.data.audit.issues import Issue, IssueFile
 from hubtune.data.images.decode import ImageError
 from hubtune.data.images.verify import check_pixels
 from hubtune.data.scan.scanner import Scan
-from hubtune.messages import ENGLISH
+from hubtune.messages.catalogue import ENGLISH
 from hubtune.report.html_page import data_address, render_page
 
 MAX_FILES = 60

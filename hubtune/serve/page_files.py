@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from starlette.responses import Response
 
-from hubtune.messages import ENGLISH, LANGUAGES
+from hubtune.messages.catalogue import ENGLISH, LANGUAGES
 from hubtune.report.html_page import page_environment
 
 # Chinese and Japanese share characters whose shapes differ.

@@ -36,6 +36,7 @@ def test_a_module_without_class_names_and_no_module_are_refused(mixed, assert_re
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["mobilenetv2_1.0_imagenet.pdparams", "squeezenet1_0_imagenet.safetensors"])
 def test_real_weights_name_real_photos(file, material, run_here):
     photos = [material / "weights" / "check_photos" / name for name in PHOTOS]

@@ -66,6 +66,7 @@ def test_wrong_arguments_are_refused(tmp_path, run_here):
         assert done.returncode == code and words in done.stderr
 
 
+@pytest.mark.slow
 def test_the_doctor_imports_nothing_heavy():
     program = (
         "import sys\n"

@@ -45,6 +45,7 @@ def test_export_writes_a_module_named_as_its_folder_or_as_told(model, here, run_
     assert 'name="pears"' in (here / "other-folder/module.py").read_text()
 
 
+@pytest.mark.slow
 def test_an_export_is_written_beside_and_checked_again(model, here, run_here, assert_refused):
     done = run_here("export", "model", "--format", "openvino", "--json")
     assert done.returncode == 0, done.stderr

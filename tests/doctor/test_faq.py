@@ -72,6 +72,7 @@ def test_4_an_empty_list_is_named_before_training(pics, run_here):
     assert done.returncode == 8 and "No training picture has the classes a, b" in done.stdout
 
 
+@pytest.mark.slow
 def test_5_a_run_at_chance_says_so_and_the_doctor_says_why(pics, run_here):
     options = ("-o", "train.epochs=2", "-o", "run=runs/a", "-o", "report=off", "-o", "data.size=32")
     module = ("-o", "module.name=vgg_bn_drop", "-o", "module.weights=none", "-o", "strategy=scratch")

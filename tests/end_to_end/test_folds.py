@@ -121,6 +121,7 @@ def test_an_archive_is_split_and_trained_on_as_a_folder_is(pics, run):
     assert again["skipped"] == {"train": 0, "validate": 0, "test": 0}
 
 
+@pytest.mark.slow
 def test_folds_in_processes_of_their_own_are_joined_to_the_same_result(pics, run, refused, monkeypatch):
     one = json_of(run(*TWO, "--json"))
     (Path("runs") / "pics-folds").rename("at-once")

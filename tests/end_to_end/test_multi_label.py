@@ -103,6 +103,7 @@ def test_a_stopped_run_is_continued_to_the_same_weights(digitnet, solved, tmp_pa
     assert read_card(stopped.best_model).thresholds == read_card(whole.best_model).thresholds
 
 
+@pytest.mark.slow
 def test_a_model_goes_on_from_another_one(digitnet, solved, tmp_path):
     run, data = solved
     module = hubtune.Module(str(run.path))
@@ -180,6 +181,7 @@ def test_two_runs_are_compared_by_pictures_with_all_labels_right(digitnet, solve
     assert comparison.evaluations[0].mean_ap == pytest.approx(run.test.mean_ap)
 
 
+@pytest.mark.slow
 def test_lists_with_a_single_label_each_are_measured_for_a_multi_label_model(solved, tmp_path):
     run, data = solved
     lines = (data / "test_list.txt").read_text().splitlines()
@@ -192,6 +194,7 @@ def test_lists_with_a_single_label_each_are_measured_for_a_multi_label_model(sol
     assert model.evaluate(dataset, "test").count == len(single)
 
 
+@pytest.mark.slow
 def test_other_data_is_measured_if_it_says_what_it_is(solved, tmp_path, run_hubtune):
     run, _ = solved
     paths, truth = draw_labelled(tmp_path, 12, seed=5)

@@ -199,6 +199,7 @@ def test_a_script_of_ones_own_has_the_result_on_all_ranks(folder):
     assert outputs[0][1] == outputs[1][1]
 
 
+@pytest.mark.slow
 def test_a_number_of_processes_that_does_not_divide_the_shards_is_refused(folder):
     refused = job(folder, "refused", 3).finish(2)
     assert "3 processes cannot share the 4 shards of a batch of 8 pictures evenly: start 1, 2 or 4" in (

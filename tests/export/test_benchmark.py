@@ -80,6 +80,7 @@ def test_exports_are_run_by_their_own_scripts_which_do_not_meet(exported, run, t
     assert runs[0](np.zeros((1, side, side, 3), np.uint8))["scores"].shape == (1, 3)
 
 
+@pytest.mark.slow
 def test_without_a_run_drawn_images_are_timed_and_accuracy_is_unknown(tmp_path):
     model = exportable_model()
     export = export_model(model, tmp_path / "export", "openvino", bench=True)

@@ -78,6 +78,7 @@ def test_its_script_prints_answers_only_whatever_the_encoding_and_the_runtime(fo
     assert "No such file" in rows[1]["error"]
 
 
+@pytest.mark.slow
 def test_a_format_with_one_view_gets_a_new_head_and_says_what_it_costs(exported, run):
     export = exported("paddle")
     assert set(export.accuracies) == {"validate", "test"}
@@ -102,6 +103,7 @@ def _change_weight(folder):
     weights.tofile(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [

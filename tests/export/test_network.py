@@ -21,6 +21,7 @@ def _outputs(network, pixels):
     return {name: value.numpy() for name, value in zip(network.outputs, values, strict=True)}
 
 
+@pytest.mark.slow
 def test_views_second_order_features_and_similarities_are_inside(tmp_path):
     run = trained_run(tmp_path)
     model = hubtune.load_model(run.path)

@@ -51,6 +51,7 @@ def test_a_model_folder_alone_cannot_get_a_new_head(run):
         pass
 
 
+@pytest.mark.slow
 def test_a_network_that_was_trained_for_another_view_is_refused(tmp_path):
     data = draw_faint_split(tmp_path)
     run = train(smallnet(), data, tmp_path / "run", strategy=hubtune.DefaultFinetuneStrategy(), fit="pad")

@@ -56,6 +56,7 @@ def test_a_run_and_its_model_folder_are_the_same_module(run):
     assert one.preprocessing.fit != "whole" and not one.preprocessing.mirror
 
 
+@pytest.mark.slow
 def test_a_recipe_goes_on_from_a_run(run, data, tmp_path, told):
     module = hubtune.Module(run.path)
     trained = train(module, data, tmp_path / "next", hidden_units=[*module.head.hidden_units], epochs=1)

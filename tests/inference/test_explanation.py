@@ -152,6 +152,7 @@ def test_a_model_that_claims_the_backbone_of_another_does_not_change_its_maps(tm
     np.testing.assert_allclose(powers / powers.sum(), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_model_in_int8_says_that_it_has_no_maps(tmp_path):
     run = int8_run(tmp_path)
     path = hubtune.ListDataset(tmp_path).examples("test")[0].path

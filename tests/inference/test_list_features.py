@@ -11,6 +11,7 @@ from hubtune.inference.list_features import backbone_of_model, compute_table
 from hubtune.inference.openvino_program import RequestRing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taps", [True, False])
 def test_they_are_those_of_training_and_the_head_gives_the_scores_of_prediction(tmp_path, monkeypatch, taps):
     data = draw_split(tmp_path / "data", dict.fromkeys("abc", 10), validate=2, noise=120.0)
@@ -53,6 +54,7 @@ def test_unreadable_images_are_left_out_and_keep_the_others_in_place(tmp_path):
     assert calls[-1] == (len(entries), len(entries))
 
 
+@pytest.mark.slow
 def test_features_of_a_model_in_int8_are_those_that_its_head_was_solved_on(tmp_path):
     run = int8_run(tmp_path)
     model, entries = hubtune.load_model(run.path), hubtune.ListDataset(tmp_path).examples("test")

@@ -34,6 +34,7 @@ def images(run):
     return sorted((run.path.parent / "data" / "pics").rglob("*.png"))[:10]
 
 
+@pytest.mark.slow
 def test_a_merged_class_has_the_sum_of_its_parts(run, images, tmp_path):
     labels, before, _ = scores(run.path, images)
     edit_model(run.path, tmp_path / "new", rename={"bird": "Vogel"}, merge={"cat": "pet", "dog": "pet"})
@@ -112,6 +113,7 @@ def test_a_model_in_a_bucket_is_fetched(run, tmp_path, monkeypatch):
     assert "dog" not in edit_model("s3://b/runs/x", tmp_path / "new", drop=["dog"]).labels
 
 
+@pytest.mark.slow
 def test_labels_of_a_multi_label_model_are_renamed_and_dropped_and_not_merged(tmp_path):
     data = draw_label_lists(tmp_path / "data", 60)
     run = train(smallnet(), data, tmp_path / "run", strategy="frozen")

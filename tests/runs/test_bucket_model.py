@@ -36,6 +36,7 @@ def _step(folder):
     return json.loads((folder / "model.json").read_text())["step"]
 
 
+@pytest.mark.slow
 def test_a_run_is_fetched_once_and_again_when_it_has_a_better_model(publish, monkeypatch):
     address = publish(1)
     folder = local_model(address)

@@ -75,6 +75,7 @@ def test_a_checkpoint_without_a_manifest_is_never_read(published, tmp_path):
     assert not (tmp_path / "here" / "checkpoints" / "step-9").exists()
 
 
+@pytest.mark.slow
 def test_places_are_numbered_as_on_the_disk_and_a_run_in_use_is_refused(
     published, bucket, tmp_path, monkeypatch
 ):

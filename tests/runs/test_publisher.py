@@ -116,6 +116,7 @@ def test_a_run_is_copied_in_the_background_and_the_rest_at_the_end(bucket, tmp_p
         pass
 
 
+@pytest.mark.slow
 def test_an_outage_delays_nothing_and_is_reported_at_the_end_with_the_folder(
     bucket, moto_endpoint, tmp_path, quick, monkeypatch, caplog
 ):

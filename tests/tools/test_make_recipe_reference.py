@@ -8,11 +8,16 @@ from support.scripts import load_script
 from hubtune.recipe.load import load_recipe
 
 tool = load_script("make_recipe_reference")
-DOCS = tool.PAGE.read_text("utf-8")
+DOCS = {code: page.read_text("utf-8") for code, page in tool.PAGES.items()}
 
 
-def test_the_tables_are_up_to_date_and_explain_every_key():
-    assert tool.with_reference(DOCS) == DOCS, "run: python tools/make_recipe_reference.py"
+@pytest.mark.parametrize("language", DOCS)
+def test_the_tables_are_up_to_date(language):
+    text = DOCS[language]
+    assert tool.with_reference(text, language) == text, "run: python tools/make_recipe_reference.py"
+
+
+def test_the_tables_explain_every_key():
     rows = tool.reference_rows()
     assert [row for row in rows if not row.meaning] == []
     assert next(row for row in rows if row.key == "batch_size") == (
@@ -20,11 +25,11 @@ def test_the_tables_are_up_to_date_and_explain_every_key():
         "Pictures per step; `auto`: 32, in as few parts as the memory allows.",
     )
     with pytest.raises(ValueError, match=f"^the markers {tool.BEGIN} and {tool.END} are missing$"):
-        tool.with_reference("no table here")
+        tool.with_reference("no table here", "en")
 
 
 def test_every_example_is_a_recipe(tmp_path):
-    examples = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
+    examples = re.findall(r"```yaml\n(.*?)```", DOCS["en"], re.DOTALL)
     assert examples
     for example in examples:
         (tmp_path / "r.yaml").write_text(example, encoding="utf-8")

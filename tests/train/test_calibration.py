@@ -102,6 +102,7 @@ def test_without_validation_images_training_images_give_the_threshold(run, data,
     assert card.similarity_threshold < 1
 
 
+@pytest.mark.slow
 def test_a_model_without_a_reference_says_so_when_it_should_reject(run):
     done = run("off", strategy="frozen", reference=False)
     assert not (done.best_model / REFERENCE_FILE).exists()

@@ -137,6 +137,7 @@ def _names(folder):
     return sorted(path.name for path in (folder / "checkpoints").iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_resumes_from_the_checkpoint_that_is_named_or_refuses_a_damaged_one(run, tmp_path):
     resume = partial(run, resume=True, save_ckpt_interval=2)
     whole = run("whole")

@@ -13,6 +13,7 @@ from hubtune.errors import ModelError, StoppedError
 DEFAULTS = {"learning_rate": 1e-3, "batch_norm": "keep"}
 
 
+@pytest.mark.slow
 def test_the_moving_average_is_measured_and_kept(run):
     average, plain = run("average", ema=0.9), run("plain")
     one, other = weight_arrays(average.best_model), weight_arrays(plain.best_model)
@@ -22,6 +23,7 @@ def test_the_moving_average_is_measured_and_kept(run):
     assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_training_ends_early_if_nothing_improves(run):
     recorder = Recorder()
     trained = run(callback=recorder, learning_rate=1e-9, epochs=50, early_stopping=3)
@@ -30,6 +32,7 @@ def test_training_ends_early_if_nothing_improves(run):
     assert trained.validate.accuracy == recorder.accuracies[0]
 
 
+@pytest.mark.slow
 def test_the_mean_of_the_best_is_kept_only_if_it_is_better(run, told):
     recorder = Recorder()
     trained = run(callback=recorder, average_best=3, epochs=4)
@@ -38,6 +41,7 @@ def test_the_mean_of_the_best_is_kept_only_if_it_is_better(run, told):
     assert not (trained.path / "candidates").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("after", "best", "count"), [(0, 12, None), (4, 3, 6)])
 def test_a_validation_list_that_cannot_be_read_counts_as_none_or_keeps_the_best_model(
     run, data, after, best, count

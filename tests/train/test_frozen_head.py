@@ -59,6 +59,7 @@ def test_the_model_on_disk_measures_from_pixels_what_the_run_reported(run, modul
             assert np.array_equal(values, before[name.removeprefix("backbone.")].numpy()), name
 
 
+@pytest.mark.slow
 def test_cold_and_warm_runs_give_the_same_model_to_the_bit_and_name_the_same_images(
     run, data, tmp_path, monkeypatch
 ):

@@ -21,6 +21,7 @@ def settings(model):
     return model.card.preprocessing.mean, model.card.preprocessing.std
 
 
+@pytest.mark.slow
 def test_the_model_keeps_what_was_measured_on_the_training_list(lists, tmp_path, told):
     run = train(smallnet(), lists, tmp_path / "run", epochs=1, mean_std="from_data")
     record = json.loads((run.path / "mean_std.json").read_text())
@@ -39,6 +40,7 @@ def test_the_model_keeps_what_was_measured_on_the_training_list(lists, tmp_path,
     assert settings(hubtune.load_model(plain.path)) == ((0.5,) * 3, (0.5,) * 3)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_with_its_record(lists, tmp_path):
     options = {"mean_std": "from_data", "save_ckpt_interval": 1}
     whole = train(smallnet(), lists, tmp_path / "whole", **options)
@@ -56,6 +58,7 @@ def test_a_resumed_run_goes_on_with_its_record(lists, tmp_path):
     assert settings(hubtune.load_model(resumed.path)) == settings(hubtune.load_model(whole.path))
 
 
+@pytest.mark.slow
 def test_a_frozen_run_and_pretrained_weights_are_allowed_with_a_warning(lists, tmp_path, told):
     module = hubtune.Module("digitnet")
     run = train_frozen(module, lists, tmp_path / "run", mean_std="from_data")
@@ -76,6 +79,7 @@ def test_pictures_of_one_colour_and_none_at_all_are_refused(lists, tmp_path):
         train(smallnet(), lists, tmp_path / "other", mean_std="from_data", max_bad="100%")
 
 
+@pytest.mark.slow
 def test_the_weights_depend_on_the_pictures_alone(lists, tmp_path):
     one, other = (
         weight_bytes(train(smallnet(), lists, tmp_path / f"{workers}", workers=workers, mean_std="from_data"))

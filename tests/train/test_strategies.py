@@ -9,6 +9,7 @@ import hubtune
 from hubtune.train.strategies import TRAINERS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGY_NAMES.split(", "))
 def test_every_strategy_trains_or_says_what_it_needs(digitnet, tmp_path, name):
     data = draw_split(tmp_path, {"a": 8, "b": 8}, validate=2, test=2)

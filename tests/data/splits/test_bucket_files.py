@@ -36,6 +36,7 @@ def test_lists_in_a_bucket_are_those_of_a_folder_and_a_base_for_other_machines(
     assert len(entries) == 12 and all(entry.path.is_file() for entry in entries)
 
 
+@pytest.mark.slow
 def test_other_lists_stay_unless_forced_and_paths_of_this_machine_are_refused(pictures, bucket):
     folder, address = pictures
     write_to_bucket(hubtune.split(address, val=2, test=1), bucket.at("lists"))

@@ -85,6 +85,7 @@ def test_features_are_those_that_rank_0_computes(context, module):
         np.testing.assert_array_equal(output.rows[0], other.rows[0])
 
 
+@pytest.mark.slow
 def test_the_best_model_arrives_and_scores_as_on_rank_0(context, module, data, tmp_path):
     run = train(module, data, tmp_path / "run", epochs=1)
     files = {file.name: np.frombuffer(file.read_bytes(), np.uint8) for file in run.best_model.iterdir()}

@@ -95,6 +95,7 @@ def test_another_number_of_processes_is_refused():
         wait_for_peers(leader, 60, lambda: None)
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_known_is_named():
     rank = replace(ranks(2)[1], address="no-such-host.invalid")
     with pytest.raises(MachineError, match="a name that is not known here"):

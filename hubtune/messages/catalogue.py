@@ -8,15 +8,16 @@ import gettext
 import os
 from pathlib import Path
 
-LOCALE = Path(__file__).parent / "locale"
+LOCALE = Path(__file__).parents[1] / "locale"
 DOMAIN = "hubtune"
 
 ENGLISH = "en"
 LANGUAGES = (ENGLISH, "zh")
 """The languages of messages. English needs no catalogue."""
 
+VARIABLE = "HUBTUNE_LANG"
 # POSIX, XBD 8.2: the first one that is set and not empty decides. HUBTUNE_LANG goes before them.
-_VARIABLES = ("HUBTUNE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+_VARIABLES = (VARIABLE, "LC_ALL", "LC_MESSAGES", "LANG")
 
 
 def language() -> str:
@@ -33,3 +34,10 @@ def language() -> str:
 def translator(code: str) -> gettext.NullTranslations:
     """Return the translations into a language; a message without one stays English."""
     return gettext.translation(DOMAIN, LOCALE, [code], fallback=True)
+
+
+def translations(code: str) -> dict[str, str]:
+    """Return message → translation of a language, without those that have a plural."""
+    # gettext has no method that lists its messages.
+    catalogue: dict[object, str] = getattr(translator(code), "_catalog", {})
+    return {message: text for message, text in catalogue.items() if isinstance(message, str) and message}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hubtune.messages import DOMAIN, ENGLISH, LANGUAGES, LOCALE, language, translator
+from hubtune.messages.catalogue import DOMAIN, ENGLISH, LANGUAGES, LOCALE, language, translator
 
 PLACEHOLDER = r"%(?:\(\w+\))?[sd]"
 
