@@ -13,7 +13,6 @@ from inspect import cleandoc
 from pathlib import Path
 
 import click
-
 from make_recipe_reference import reference_rows
 
 from hubtune.cli.commands import hubtune_command
@@ -23,12 +22,27 @@ PACKAGE = Path(__file__).parents[1] / "hubtune"
 NOT_MESSAGES = Path(__file__).with_name("not_messages.txt")
 
 # Texts of networks, of other languages' sources, and of PaddleHub's interface, whose log is PaddleHub's.
-_OTHER_TEXTS = ("models/", "paddlehub/", "report/model_readme.py", "report/charts.py", "export/paddlehub_template.py")
+_OTHER_TEXTS = (
+    "models/",
+    "paddlehub/",
+    "report/model_readme.py",
+    "report/charts.py",
+    "export/paddlehub_template.py",
+)
 _MOST_VARIANTS = 16
 _NUMBERS = {"len", "round", "sum", "max", "min", "int", "abs", "count"}
 _TRANSLATES_ITSELF = {"gettext", "ngettext", "_"}
 _NO_MESSAGES_IN = {"compile", "fullmatch", "match", "search", "sub", "findall", "split", "startswith"}
-_NO_MESSAGES_IN |= {"endswith", "TypeVar", "NewType", "cast", "getattr", "import_module", "strptime", "option"}
+_NO_MESSAGES_IN |= {
+    "endswith",
+    "TypeVar",
+    "NewType",
+    "cast",
+    "getattr",
+    "import_module",
+    "strptime",
+    "option",
+}
 _CONVERSION = re.compile(r"\{\w*\}|%(?:\((?P<name>\w+)\))?[-+#0 ]*\d*(?:\.\d+)?(?P<kind>[sdrfgexa%])")
 
 # Texts that click writes itself.
@@ -71,7 +85,19 @@ _CLICK = (
 )
 
 # Words that stand alone: of the doctor, of the help's headings, and of a run's progress.
-_WORDS = ("good", "note", "bad", "Usage:", "Options", "Commands", "More", "required", "validate", "loss", "acc")
+_WORDS = (
+    "good",
+    "note",
+    "bad",
+    "Usage:",
+    "Options",
+    "Commands",
+    "More",
+    "required",
+    "validate",
+    "loss",
+    "acc",
+)
 _WORDS += ("best so far", "default: {value}", "total", "Software", "Paddle and engines", "Machine", "Folders")
 _WORDS += ("Settings", "Lists", "Training", "Recipe", "Pictures", "Run")
 
@@ -123,10 +149,12 @@ def _column_headings(tree: ast.AST) -> Iterator[str]:
     nodes = list(ast.walk(tree))
     if any(isinstance(node, ast.Name) and node.id == "print_table" for node in nodes):
         items = [item for node in nodes if isinstance(node, ast.List | ast.Tuple) for item in node.elts]
-        items += [branch for item in items if isinstance(item, ast.IfExp) for branch in (item.body, item.orelse)]
+        items += [
+            branch for item in items if isinstance(item, ast.IfExp) for branch in (item.body, item.orelse)
+        ]
         for item in items:
             match item:
-                case ast.Constant(value=str(word)) if re.fullmatch(r"[A-Za-z][a-z-]+(?: [a-z]+)*", word):
+                case ast.Constant(value=str(word)) if re.fullmatch(r"[A-Za-z][a-z-]+(?: [a-z]+)*:?", word):
                     yield word
 
 
@@ -171,7 +199,9 @@ class _Finder:
                 case ast.Expr(value=ast.Constant()):  # a docstring
                     self._take(node)
                 case ast.Call(func=function):
-                    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+                    name = (
+                        function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+                    )
                     if name in _TRANSLATES_ITSELF | _NO_MESSAGES_IN:
                         self._take(node)
                 case ast.Compare() | ast.MatchValue():
@@ -256,7 +286,12 @@ def _converted(text: str) -> list[_Part]:
     end = 0
     for found in _CONVERSION.finditer(text):
         kind = found["kind"] or "s"
-        if kind != "%" and found[0][0] == "%" and found["name"] is None and text[found.end() : found.end() + 1].isalpha():
+        if (
+            kind != "%"
+            and found[0][0] == "%"
+            and found["name"] is None
+            and text[found.end() : found.end() + 1].isalpha()
+        ):
             continue  # as in `50 % of`
         parts.append(text[end : found.start()])
         parts.append("%" if kind == "%" else ast.Name("n" if kind in "dfge" else found["name"] or "text"))
@@ -311,8 +346,10 @@ def _field_name(node: ast.expr) -> str:
             return key
         case ast.Subscript(value=value):
             return _field_name(value)
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div()):
-            return "n" if not _is_text(left) else "text"
+        case ast.BinOp(left=left, op=ast.Div()):  # mostly of a path
+            return _field_name(left)
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult()):
+            return "text" if _is_text(left) else _field_name(left) if _is_text(node) else "n"
         case ast.GeneratorExp(elt=element) | ast.ListComp(elt=element):
             return _field_name(element)
     return "value"

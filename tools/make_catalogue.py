@@ -15,7 +15,6 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
-
 from find_messages import find_messages as find_code_messages
 
 from hubtune.messages.catalogue import DOMAIN, ENGLISH, LANGUAGES

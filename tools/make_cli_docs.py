@@ -89,7 +89,13 @@ def _sections(command: click.Command, context: click.Context, language: str) -> 
 def _section(command: click.Command, context: click.Context, language: str) -> str:
     of_commands, of_options, meaning = _HEADINGS[language]
     usage = " ".join(command.collect_usage_pieces(context))
-    lines = [f"## {context.command_path}", "", f"`{context.command_path} {usage}`", "", *_text(command, language)]
+    lines = [
+        f"## {context.command_path}",
+        "",
+        f"`{context.command_path} {usage}`",
+        "",
+        *_text(command, language),
+    ]
     if isinstance(command, click.Group):
         lines += [f"| {of_commands} | |", "|-|-|"]
         for name in command.list_commands(context):

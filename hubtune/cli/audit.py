@@ -187,8 +187,8 @@ class _MultiLabelAudit:
         return str(row["labels"])
 
     def note_on(self, row: dict[str, Any]) -> str:
-        fault = "wrong" if row["given"] else "missing"
-        return f"{row['label']} may be {fault}: {percent(row['probability'])}"
+        label, probability = row["label"], percent(row["probability"])
+        return f"{label} may be {'wrong' if row['given'] else 'missing'}: {probability}"
 
 
 def _audit_run(run: Path, trust_code: bool) -> "_Audit | _MultiLabelAudit":

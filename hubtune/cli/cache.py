@@ -209,9 +209,9 @@ def _labels(description: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _format_age(seconds: float) -> str:
-    for name, unit in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+    for noun, unit in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * unit:
-            return f"{int(seconds // unit)} {name} ago"
+            return f"{int(seconds // unit)} {noun} ago"
     return "just now"
 
 

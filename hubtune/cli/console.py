@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hubtune.messages.translation import translate, translate_word
-from hubtune.text import escaped, escaped_lines
+from hubtune.text import columns, escaped, escaped_lines
 
 if TYPE_CHECKING:
     from hubtune import Metrics
@@ -56,6 +56,12 @@ def echo(text: str) -> None:
     click.echo(translate(escaped_lines(text)))
 
 
+def echo_titled(title: str, text: str, width: int, *, indent: str = "") -> None:
+    """Print a result after its title, which fills ``width`` columns."""
+    name = translate_word(title)
+    click.echo(f"{indent}{name}{' ' * max(0, width - columns(name))} {translate(escaped_lines(text))}")
+
+
 def say(text: str) -> None:
     """Print a message on stderr as :func:`echo` does."""
     click.echo(translate(escaped_lines(text)), err=True)
@@ -89,8 +95,8 @@ def accuracy_figures(
 ) -> str:
     """Format an accuracy with its numbers and its 95 % interval."""
     low, high = interval
-    numbers = f"{right:,} of {count:,} right; 95 % interval {100 * low:.1f}–{percent(high)}{more}"
-    return f"{percent(accuracy)} ({numbers})"
+    share = percent(accuracy)
+    return f"{share} ({right:,} of {count:,} right; 95 % interval {100 * low:.1f}–{percent(high)}{more})"
 
 
 def figures(metrics: "Metrics") -> str:

@@ -3,7 +3,7 @@
 from itertools import zip_longest
 from pathlib import Path
 
-from hubtune.cli.console import echo, figures, percent, print_table, shown
+from hubtune.cli.console import echo, echo_titled, figures, percent, print_table, shown
 from hubtune.errors import writing
 from hubtune.evaluation.evaluation import ClassMetrics, Evaluation
 from hubtune.inference.unknown_images import UnknownFigures
@@ -27,7 +27,7 @@ def print_evaluation(listed: str, evaluation: Evaluation) -> None:
     balanced, f1 = percent(evaluation.balanced_accuracy), percent(evaluation.macro_f1)
     echo(f"Per class:   balanced accuracy {balanced}; macro F1 {f1}{''.join(tops)}")
     for title, line in zip(("Confidence:", ""), describe_confidence(evaluation), strict=False):
-        echo(f"{title:<12} {line}")
+        echo_titled(title, line, 12)
     echo("")
     _print_classes(evaluation)
     if attractor := evaluation.attractor:
@@ -62,9 +62,13 @@ def describe_confidence(evaluation: Evaluation) -> list[str]:
     elif mean < low:
         place = "below the interval of the accuracy: too cautious"
     found, expected = percent(calibration.ece), percent(calibration.ece_expected)
-    chance = f"a perfect model shows about {expected} on {plural(evaluation.count, 'picture')}"
+    pictures = plural(evaluation.count, "picture")
+    chance = f"a perfect model shows about {expected} on {pictures}"
     if calibration.ece > calibration.ece_high:
-        chance += f", and more than {percent(calibration.ece_high)} in one case of 20"
+        high = percent(calibration.ece_high)
+        chance = (
+            f"a perfect model shows about {expected} on {pictures}, and more than {high} in one case of 20"
+        )
     return [f"{percent(mean)} on average, {place}", f"calibration error {found}; {chance}"]
 
 
@@ -154,4 +158,4 @@ def print_unknown(figures_of: UnknownFigures) -> None:
     if figures_of.unreadable:
         lines.append(f"{plural(figures_of.unreadable, 'picture')} could not be read")
     for title, line in zip_longest(["Unknown:"], lines, fillvalue=""):
-        echo(f"{title:<12} {line}")
+        echo_titled(title, line, 12)

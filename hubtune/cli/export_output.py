@@ -75,8 +75,8 @@ def _interval(interval: tuple[float, float]) -> str:
 
 
 def _print_bench(rows: Sequence["BenchRow"]) -> None:
-    name = {"validate": "validation", "test": "test", None: ""}[rows[0].list]
-    accuracy = f"accuracy on the {name} list" if name else "accuracy"
+    list_name = {"validate": "validation", "test": "test", None: ""}[rows[0].list]
+    accuracy = f"accuracy on the {list_name} list" if list_name else "accuracy"
     cells = [
         [
             row.program,
@@ -87,7 +87,7 @@ def _print_bench(rows: Sequence["BenchRow"]) -> None:
         ]
         for row in rows
     ]
-    print_table([["program", "precision", accuracy, "ms a picture", "MB"], *cells], sides="<<")
+    print_table([["program", "number format", accuracy, "ms a picture", "MB"], *cells], sides="<<")
 
 
 def describe_parity(parity: "Parity") -> str:

@@ -11,7 +11,9 @@ from hubtune.text import wrapped
 
 _VERBATIM = "\b"  # click: the lines of this paragraph stay as they are
 _COMMENT = re.compile(r"(?<=\S) {3,}(?=\S)")  # what an example does, after its command
-_SETTINGS = re.compile(r"\s*\[((?:default: |required|x[<>]|\S+[<>]=?x).*)\]$")  # click's own words about an option
+_SETTINGS = re.compile(
+    r"\s*\[((?:default: |required|x[<>]|\S+[<>]=?x).*)\]$"
+)  # click's own words about an option
 _COLUMN, _GAP = 30, 2  # click's widest first column, and what follows it
 
 
@@ -44,7 +46,9 @@ def paragraphs(text: str) -> list[str]:
         if not paragraph.lstrip(" ").startswith(_VERBATIM):
             result.append(" ".join(paragraph.split()))
             continue
-        result += [parts[1].strip() for line in paragraph.splitlines() if len(parts := _COMMENT.split(line)) == 2]
+        result += [
+            parts[1].strip() for line in paragraph.splitlines() if len(parts := _COMMENT.split(line)) == 2
+        ]
     return [paragraph for paragraph in result if paragraph]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import hubtune
-from hubtune.cli.console import echo, print_json, print_table, say, shown
+from hubtune.cli.console import echo, echo_titled, print_json, print_table, say, shown
 from hubtune.cli.options import PATH, json_option
 from hubtune.errors import CheckFailedError, HubtuneError, ModelError, UsageError, suggest
 from hubtune.storage.cache_folder import size_on_disk
@@ -86,7 +86,7 @@ def show_module(name: str, trust_code: bool, as_json: bool) -> None:
     others = () if entry is None else entry.aliases
     echo(f"{title} ({', '.join(others)})" if others else title)
     for label, text in _facts(module, entry, stages):
-        echo(f"  {label:<15} {text}")
+        echo_titled(label, text, 15, indent="  ")
 
 
 @command.command("pull")
@@ -140,7 +140,7 @@ def verify_weights(as_json: bool) -> None:
         for local in files:
             state = "ok" if local.error is None else "DAMAGED" if local.is_own else "not used"
             reason = "" if local.error is None else f": {shown(local.error)}"
-            echo(f"{state:<8}  {local.name}  {shown(local.file)}{reason}")
+            echo_titled(state, f"{local.name}  {shown(local.file)}{reason}", 9)
     if damaged:
         say(
             f"{damaged} of {len(files)} weights files are damaged: `hubtune hub prune` removes them, and "
@@ -245,7 +245,7 @@ def _facts(
     }[images.fit]
     mean, std = (" ".join(f"{value:g}" for value in values) for values in (images.mean, images.std))
     size = f"{images.size} × {images.size}"
-    yield "input", f"{size}, RGB; {fit}, {images.interpolation}; mean {mean}, std {std}"
+    yield "input", f"{size}, RGB; {fit}; {images.interpolation}; mean {mean}, std {std}"
     multiple = backbone.size_multiple
     yield "other sizes", {None: "no", 1: "yes"}.get(multiple, f"multiples of {multiple}")
     if entry is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hubtune.cli.console import say, shown
 from hubtune.errors import DataError, MachineError, UsageError
 from hubtune.storage.address import FetchedFile, is_address, is_bucket_address, name_of
-from hubtune.text import first_few, plural
+from hubtune.text import first_few
 
 if TYPE_CHECKING:
     from hubtune.data.listing import Listing
@@ -145,8 +145,8 @@ def _report_excluded(listing: "Listing") -> None:
 
     reasons: dict[str, list[Path]] = {}
     if count := len(listing.non_images):
-        kind = "that is not a picture" if count == 1 else "that are not pictures"
-        reasons[f"{plural(count, 'file')} {kind}"] = listing.non_images
+        reason = "1 file that is not a picture" if count == 1 else f"{count:,} files that are not pictures"
+        reasons[reason] = listing.non_images
     for entry in listing.left_out:
         reasons.setdefault(entry.reason, []).append(entry.path)
     for reason, paths in reasons.items():

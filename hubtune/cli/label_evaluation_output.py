@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hubtune.cli.console import echo, figures, percent, print_table, share_or_dash, shown
+from hubtune.cli.console import echo, echo_titled, figures, percent, print_table, share_or_dash, shown
 from hubtune.errors import writing
 from hubtune.evaluation.label_evaluation import LabelEvaluation, LabelMetrics
 from hubtune.storage.atomic import write_csv
@@ -23,7 +23,7 @@ def print_label_evaluation(listed: str, evaluation: LabelEvaluation) -> None:
     right = percent(evaluation.label_accuracy)
     echo(f"Labels:      macro F1 {macro}; micro F1 {micro}; {right} of the decisions right")
     for title, line in zip(("Probability:", ""), describe_probability(evaluation), strict=False):
-        echo(f"{title:<12} {line}")
+        echo_titled(title, line, 12)
     echo("")
     _print_labels(evaluation)
 
@@ -37,7 +37,10 @@ def describe_probability(evaluation: LabelEvaluation) -> list[str]:
     found, expected = percent(calibration.ece), percent(calibration.ece_expected)
     chance = f"a perfect model shows about {expected} on {decisions}"
     if calibration.ece > calibration.ece_high:
-        chance += f", and more than {percent(calibration.ece_high)} in one case of 20"
+        high = percent(calibration.ece_high)
+        chance = (
+            f"a perfect model shows about {expected} on {decisions}, and more than {high} in one case of 20"
+        )
     mean, share = percent(evaluation.mean_probability), percent(evaluation.label_share)
     return [
         f"{mean} on average; the label is true in {share} of the decisions",

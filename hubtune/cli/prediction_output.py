@@ -14,6 +14,7 @@ from hubtune.cli.console import echo, percent, print_json, say, say_missing_font
 from hubtune.cli.inputs import check_output_file, check_output_folder
 from hubtune.cli.options import COUNT, DIR, FILE, engine_options
 from hubtune.errors import DataError, UsageError, writing
+from hubtune.messages.translation import translate
 from hubtune.storage.address import name_of
 from hubtune.storage.atomic import write_csv
 from hubtune.text import plural
@@ -115,7 +116,9 @@ class PredictionOutput:
             for row in predicted:
                 rows.append(row if self.scores else without_further_scores(row, top))
                 if not (self.csv_file or self.as_json):
-                    echo(f"{padded(names.get(row.path, row.path), width)}  {_format_row(row, top)}")
+                    echo(
+                        f"{padded(names.get(row.path, row.path), width)}  {translate(_format_row(row, top))}"
+                    )
                 if advance is not None:
                     advance(len(rows), count)
         named = [replace(row, path=names.get(row.path, row.path)) for row in rows]

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from hubtune.cli.console import figures, on_terminal, percent, say, shown
 from hubtune.evaluation.metrics import Metrics
-from hubtune.messages.translation import translate, translate_word
 from hubtune.log import EVAL, TRAIN, logger, show_on_stderr
+from hubtune.messages.translation import translate, translate_word
 from hubtune.runs.callbacks import Callback
 from hubtune.text import escaped_lines
 
@@ -45,7 +45,9 @@ def working_bar(what: str) -> Iterator[Callable[[str, int, int], None]]:
         yield _ProgressLines().advance
         return
     with _bar(what, *_columns("")) as update:
-        yield lambda what, done, total: update(description=translate(what), completed=done, total=total or None)
+        yield lambda what, done, total: update(
+            description=translate(what), completed=done, total=total or None
+        )
 
 
 class _ProgressLines:
@@ -158,7 +160,9 @@ class _BarLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno not in (TRAIN, EVAL):
             style = "yellow" if record.levelno >= logging.WARNING else "dim"
-            self._console.print(f"[{style}]{escape(translate(shown(record.getMessage())))}[/]", highlight=False)
+            self._console.print(
+                f"[{style}]{escape(translate(shown(record.getMessage())))}[/]", highlight=False
+            )
 
 
 class RunDisplay(Callback):

@@ -17,9 +17,10 @@ from hubtune.cli.options import DIR, FILE, source_options, trust_option, weights
 from hubtune.cli.split_output import quote_path
 from hubtune.errors import DataError, MachineError, UsageError, writing
 from hubtune.log import show_on_stderr
+from hubtune.messages.translation import translate
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.new_folder import is_occupied
-from hubtune.text import plural
+from hubtune.text import wrapped
 
 if TYPE_CHECKING:
     from hubtune.data.audit.issues import Issue
@@ -160,8 +161,8 @@ def _print_counts(report: "ScanReport") -> None:
     lines = [(label, f"{count:,}") for label, count in report.scan.sizes.items()]
     sets = report.scan.label_sets
     if more := lines[_MOST_CLASSES:]:
-        rest = f"{plural(len(more), 'class')[:-1]}es" if sets is None else plural(len(more), "label")
-        lines[_MOST_CLASSES:] = [(f"and {rest} more", "")]
+        noun = ("class" if len(more) == 1 else "classes") if sets is None else "labels"
+        lines[_MOST_CLASSES:] = [(f"and {len(more):,} more {noun}", "")]
     # A picture may have several labels: their numbers have no sum.
     last = ("total" if sets is None else "all pictures", f"{len(report.images):,}")
     print_table([("class" if sets is None else "label", "pictures"), *lines, last], total=True)
@@ -179,7 +180,7 @@ def _print_counts(report: "ScanReport") -> None:
         facts += [f"most of {width:,} × {height:,} pixels", sides]
     if rotated := sum(info.orientation != 1 for info in infos):
         facts.append(f"{rotated:,} turned upright as their EXIF data say")
-    echo("\n" + "; ".join(facts))
+    echo("\n" + "; ".join(map(translate, facts)))
 
 
 def _counts(words: Iterable[str]) -> str:
@@ -201,4 +202,5 @@ def _print_issues(issues: "Sequence[Issue]") -> None:
             echo(f"    {names}{more}{note}")
         if len(issue.groups) > _MOST_NAMES:
             echo(f"    and {len(issue.groups) - _MOST_NAMES:,} more")
-        echo(click.wrap_text(issue.advice, width, initial_indent="  → ", subsequent_indent="    "))
+        first, *rest = wrapped(translate(issue.advice), width - 4)
+        click.echo("\n".join([f"  → {first}", *(f"    {line}" for line in rest)]))

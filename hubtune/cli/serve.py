@@ -14,6 +14,7 @@ from hubtune.doctor.packages import import_problem
 from hubtune.errors import MachineError
 from hubtune.extras import install_extra
 from hubtune.log import show_on_stderr
+from hubtune.messages.translation import translate
 from hubtune.recipe.choices import ENGINES
 
 if TYPE_CHECKING:
@@ -123,12 +124,13 @@ def _say_open(
         served = models.find(name)
         assert served is not None
         count = len(served.model.labels)
-        what = "labels, multi-label" if served.model.card.multi_label else "classes"
-        say(f"Model {shown(name)}: {count:,} {what}, engine {served.model.engine_name}")
+        model = served.model
+        what = f"{count:,} {'labels, multi-label' if model.card.multi_label else 'classes'}"
+        say(f"Model {shown(name)}: {what}, engine {model.engine_name}")
     reachable = _public_name(host)
     address = f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{bound.getsockname()[1]}/"
     if secret is not None and is_new:
         say(f"Token: {secret}")
         address += f"#token={secret}"
     # Not by say(), which leaves out what may be a key.
-    say(f"Serving at {address}  (Ctrl-C ends it)")
+    click.echo(translate(f"Serving at {address}  (Ctrl-C ends it)"), err=True)

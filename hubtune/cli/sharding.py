@@ -162,7 +162,9 @@ class ShardRun:
             self.parts.folder.mkdir(exist_ok=True)
         part = self.parts.find(self.shard, self._common, self.suffix)
         if part is None:
-            say(f"Shard {self.shard}: {len(self.paths):,} of {plural(self._common['pictures'], 'picture')}")
+            say(
+                f"Shard {self.shard} has {len(self.paths):,} of {plural(self._common['pictures'], 'picture')}"
+            )
             return False
         say(f"Shard {self.shard} is finished already: {shown(part.file)}")
         _print_record(part, as_json=as_json)

@@ -59,9 +59,12 @@ class Template:
             if place < 0:
                 return None
             place += len(part)
-        pattern = re.escape(self.texts[0])
+        pattern, joined = re.escape(self.texts[0]), False
         for field, after in zip(self.fields, self.texts[1:], strict=True):
-            pattern += f"(?P<{field}>{_PATTERNS.get(_kind(field), _ANYTHING)}){re.escape(after)}"
+            # Nothing tells where one of two neighbours ends: the first has both.
+            content = "" if joined else _PATTERNS.get(_kind(field), _ANYTHING)
+            pattern += f"(?P<{field}>{content}){re.escape(after)}"
+            joined = not after and content in ("", _ANYTHING)
         found = re.fullmatch(pattern, text, re.DOTALL if "\n" in "".join(self.texts) else 0)
         return None if found is None else found.groupdict()
 

@@ -10,10 +10,16 @@ from functools import cache
 
 from hubtune.messages.catalogue import ENGLISH, language, translations
 from hubtune.messages.template import Template
+from hubtune.text import columns
 
 _INDENT = re.compile(r"\s*(?:[→·•*–-]\s+|\d+\.\s+)?")
+_TITLE = re.compile(r"(\s*)([A-Z][a-z ]+:)( +)(\S.*)")
 # Ends of sentences and of clauses, at which a text is divided that is no message as a whole.
-_JOINTS = (re.compile(r"(?<=[a-z0-9)'%}][.?!]) (?=[A-Z'\[])"), re.compile(r"; "), re.compile(r": "))
+_JOINTS = tuple(map(re.compile, (r"(?<=[a-z0-9)'%}][.?!]) (?=[A-Z'\[])", r"; ", r": ")))
+# Where a piece begins that says more, with its own punctuation.
+_STARTS = tuple(map(re.compile, (r"(?=, )", r"(?=; )", r"(?=: )", r"(?= \()")))
+# Fields that hold a word of hubtune's, never a name of a user's.
+_WORD_FIELDS = {"list", "list_name", "what", "kind", "fault", "state", "unit", "noun", "nouns", "title"}
 _ENDINGS = ((". ", "。"), (".", "。"), ("? ", "？"), ("! ", "！"), ("; ", "；"), (": ", "："))
 _WIDE = r"[\u2e80-\u9fff\uff00-\uffef]"
 _DEEPEST = 6  # of messages in messages
@@ -43,7 +49,8 @@ class _Translator:
         messages = {
             message: translation
             for message, translation in translations(code).items()
-            if translation and not re.search(r"%[(sd]", message)  # those of pages have fields of their own kind
+            if translation
+            and not re.search(r"%[(sd]", message)  # those of pages have fields of their own kind
         }
         self.phrases = {
             message.replace("{{", "{").replace("}}", "}"): translation.replace("{{", "{").replace("}}", "}")
@@ -51,7 +58,8 @@ class _Translator:
             if not Template.parse(message).fields
         }
         templates = [
-            (Template.parse(message), Template.parse(translation)) for message, translation in messages.items()
+            (Template.parse(message), Template.parse(translation))
+            for message, translation in messages.items()
         ]
         # Of several messages that a text may be, the one with the most words of its own decides.
         self._templates = sorted(
@@ -69,6 +77,10 @@ class _Translator:
         return "\n".join(self._line(line) for line in text.split("\n"))
 
     def _line(self, line: str) -> str:
+        titled = _TITLE.fullmatch(line)
+        if titled is not None and (title := self.phrases.get(titled[2])) and self._message(line, 0) is None:
+            gap = " " * max(1, columns(titled[2] + titled[3]) - columns(title))
+            return titled[1] + title + gap + self._part(titled[4], 0)
         indent = _INDENT.match(line)
         assert indent is not None
         start = indent.end()
@@ -78,6 +90,11 @@ class _Translator:
         """Translate a message, or the sentences and clauses of one."""
         if (whole := self._message(text, depth)) is not None:
             return whole
+        for start in _STARTS:
+            for found in start.finditer(text):
+                first, rest = text[: found.start()], text[found.start() :]
+                if rest != text and (more := self._message(rest, depth, within=True)) is not None:
+                    return (self._part(first, depth) if " " in first else first) + more
         for joint in _JOINTS:
             ends = [found.end() for found in joint.finditer(text)]
             for end in ends:
@@ -98,20 +115,22 @@ class _Translator:
                 return found + translated
         return None
 
-    def _message(self, text: str, depth: int) -> str | None:
-        """Translate a text that is a message as a whole."""
+    def _message(self, text: str, depth: int, *, within: bool = False) -> str | None:
+        """Translate a text that is a message as a whole; ``within``: and stands inside another one."""
         if depth > _DEEPEST:
             return None
         if (phrase := self.phrases.get(text)) is not None and (" " in text or depth == 0):
             return phrase
         for template, translation in self._templates:
-            if depth and not template.is_telling:
+            if (depth or within) and not template.is_telling:
                 continue
             if (values := template.match(text)) is not None:
                 return translation.format(
-                    {
-                        name: self._part(value, depth + 1) if " " in value.strip() else value
-                        for name, value in values.items()
-                    }
+                    {name: self._value(name, value, depth + 1) for name, value in values.items()}
                 )
         return None
+
+    def _value(self, field: str, value: str, depth: int) -> str:
+        if " " in value.strip():
+            return self._part(value, depth)
+        return self.phrases.get(value, value) if field.rstrip("0123456789") in _WORD_FIELDS else value
