@@ -95,7 +95,7 @@ def describe_value(value: Any) -> str:
 def wrapped(text: str, width: int) -> list[str]:
     """Return a paragraph in lines of at most ``width`` columns of a terminal, where Chinese takes two each.
 
-    Chinese may be broken between any two characters, but not before punctuation that closes, or after one that
+    Chinese may be broken between any two characters, but not before punctuation that closes, or after what
     opens.
     """
     lines, used = [""], 0

@@ -1,4 +1,4 @@
-"""Find the messages in hubtune's code: texts and f-strings that read like words, and the help of its commands.
+"""Find the messages in hubtune's code: texts and f-strings that read like words, and the help of commands.
 
 A message is written as its template: ``{files} written to {folder}``. The names of the fields come from the
 expressions. Alternatives in an f-string (``{'is' if count == 1 else 'are'}``) make a message each, so that a
@@ -17,12 +17,14 @@ from make_recipe_reference import reference_rows
 
 from hubtune.cli.commands import hubtune_command
 from hubtune.cli.help import paragraphs
+from hubtune.recipe.shipped import shipped_recipes
 
 PACKAGE = Path(__file__).parents[1] / "hubtune"
 NOT_MESSAGES = Path(__file__).with_name("not_messages.txt")
 
 # Texts of networks, of other languages' sources, and of PaddleHub's interface, whose log is PaddleHub's.
 _OTHER_TEXTS = (
+    "messages/",
     "models/",
     "paddlehub/",
     "report/model_readme.py",
@@ -30,7 +32,7 @@ _OTHER_TEXTS = (
     "export/paddlehub_template.py",
 )
 _MOST_VARIANTS = 16
-_NUMBERS = {"len", "round", "sum", "max", "min", "int", "abs", "count"}
+_NUMBERS = {"len", "round", "sum", "int", "abs", "count"}
 _TRANSLATES_ITSELF = {"gettext", "ngettext", "_"}
 _NO_MESSAGES_IN = {"compile", "fullmatch", "match", "search", "sub", "findall", "split", "startswith"}
 _NO_MESSAGES_IN |= {
@@ -43,7 +45,10 @@ _NO_MESSAGES_IN |= {
     "strptime",
     "option",
 }
-_CONVERSION = re.compile(r"\{\w*\}|%(?:\((?P<name>\w+)\))?[-+#0 ]*\d*(?:\.\d+)?(?P<kind>[sdrfgexa%])")
+_TITLE = re.compile(r"\s*([A-Z][a-z]+(?: [a-z]+)*:)(?: |$)")
+_CONVERSION = re.compile(
+    r"\{\w*(?::[^{}]*)?\}|%(?:\((?P<name>\w+)\))?[-+#0 ]*\d*(?:\.\d+)?(?P<kind>[sdrfgexa%])"
+)
 
 # Texts that click writes itself.
 _CLICK = (
@@ -99,7 +104,38 @@ _WORDS = (
     "acc",
 )
 _WORDS += ("best so far", "default: {value}", "total", "Software", "Paddle and engines", "Machine", "Folders")
-_WORDS += ("Settings", "Lists", "Training", "Recipe", "Pictures", "Run")
+_WORDS += ("Settings", "Lists", "Training", "Recipe", "Pictures", "Run", "Error:", "training", "train")
+_WORDS += ("left out", "wrong", "missing", "damaged", "ignored", "folder", "folders", "features", "nothing")
+_WORDS += (
+    "95 % interval",
+    "Processor",
+    "Cache",
+    "Working folder",
+    "Temporary folder",
+    "byte-equal",
+    "similarity",
+    "yes",
+    "no",
+    "{n} train",
+)
+_WORDS += (
+    "{n} validate",
+    "{n} test",
+    "{n} byte-equal",
+    "{n} nearly equal",
+    "{n} equal",
+    "{n} of the same thing",
+)
+_WORDS += (
+    "{n} of a group that was given",
+    "{n} of one thing",
+    "{n} of {n2} {words}",
+    "{n} given",
+    "{n} note",
+    "{n} notes",
+)
+_WORDS += ("copies", "blank", "blurred", "fold {n}", "under {n} %", "{source} is {taken_for}")
+_WORDS += tuple(f"{{n}} {kind} {noun}" for kind in ("validation", "test") for noun in ("picture", "pictures"))
 
 _Part = str | ast.expr
 
@@ -123,11 +159,12 @@ def _recipe_texts() -> Iterator[str]:
     """Yield what the keys of recipes mean, and which values they accept, with fields for numbers."""
     for row in reference_rows():
         yield row.meaning
-        number = itertools.count(1)
-        allowed = re.sub(r"\d+(?:\.\d+)?", lambda _: f"{{n{next(number)}}}", row.allowed)
-        if "\n" not in allowed and _reads_like_words([allowed]) and not allowed.startswith("one of"):
+        parts = re.split(r"\d+(?:\.\d+)?", row.allowed)
+        allowed = parts[0] + "".join(f"{{n{place}}}{part}" for place, part in enumerate(parts[1:], 1))
+        if _reads_like_words([allowed]) and not allowed.startswith("one of"):
             yield allowed
-    yield from ("as below", "required")
+    yield from ("as below", "required", "text", "one of {choices} or null")
+    yield from (recipe.summary for recipe in shipped_recipes())
 
 
 def _help_of(command: click.Command, parent: click.Context | None) -> Iterator[str]:
@@ -172,7 +209,7 @@ class _Finder:
     """Finds the messages in a syntax tree."""
 
     def __init__(self, tree: ast.AST) -> None:
-        self._tree = tree
+        self._tree = _Alternatives().visit(tree)
         self._done: set[int] = set()
 
     def messages(self) -> Iterator[str]:
@@ -187,8 +224,10 @@ class _Finder:
                 continue
             variants = _variants(node)
             for parts in variants:
-                if _reads_like_words([part for part in parts if isinstance(part, str)]):
+                if _reads_like_words([part if isinstance(part, str) else None for part in parts]):
                     yield _template(parts)
+                elif isinstance(parts[0], str) and (title := _TITLE.match(parts[0])):
+                    yield title[1]
             self._take(node)
             fields = [part for parts in variants for part in parts if not isinstance(part, str)]
             self._done -= {id(inner) for field in fields for inner in ast.walk(field)}
@@ -221,6 +260,33 @@ class _Finder:
     def _take(self, node: ast.AST | None) -> None:
         if node is not None:
             self._done |= {id(inner) for inner in ast.walk(node)}
+
+
+class _Alternatives(ast.NodeTransformer):
+    """Puts the alternatives of a variable, ``verb = "is" if one else "are"``, into the f-strings with it."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, ast.expr] = {}
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        outer, self._values = self._values, {}
+        assigned: dict[str, list[ast.expr]] = {}
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Assign):
+                for target in inner.targets:
+                    if isinstance(target, ast.Name):
+                        assigned.setdefault(target.id, []).append(inner.value)
+        for name, values in assigned.items():
+            if len(values) == 1 and isinstance(values[0], ast.IfExp) and _has_alternatives(values[0]):
+                self._values[name] = values[0]
+        self.generic_visit(node)
+        self._values = outer
+        return node
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
+        if isinstance(node.value, ast.Name) and node.value.id in self._values:
+            node.value = self._values[node.value.id]
+        return node
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -285,7 +351,7 @@ def _converted(text: str) -> list[_Part]:
     parts: list[_Part] = []
     end = 0
     for found in _CONVERSION.finditer(text):
-        kind = found["kind"] or "s"
+        kind = found["kind"] or ("d" if ":" in found[0] else "s")
         if (
             kind != "%"
             and found[0][0] == "%"
@@ -299,12 +365,13 @@ def _converted(text: str) -> list[_Part]:
     return [*parts, text[end:]]
 
 
-def _reads_like_words(texts: Sequence[str], least: int = 2) -> bool:
-    text = "{}".join(texts)
+def _reads_like_words(parts: Sequence[str | None], least: int = 2) -> bool:
+    """Whether texts, with ``None`` for each field between them, are at least so many words."""
+    text = "".join("{}" if part is None else part for part in parts)
     words = re.findall(r"(?<![\w/.<`-])[A-Za-z][a-z'’-]+(?![\w/(<=-])", text)
     if len(words) >= least:
         return bool(re.search(r"[A-Za-z,:;.] [A-Za-z{]|[}] [A-Za-z]", text)) or least == 1
-    return len(texts) > 1 and any(len(word) > 2 and word.islower() for word in words) and " " in text
+    return None in parts and any(len(word) > 2 and word.islower() for word in words) and " " in text
 
 
 def _template(parts: Sequence[_Part]) -> str:
@@ -330,10 +397,10 @@ def _field_name(node: ast.expr) -> str:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name.strip("_").lower()
         case ast.Call(func=ast.Name(id="plural"), args=[_, ast.Constant(value=noun)]):
-            return re.sub(r"\W", "_", f"{noun}s")
+            return "n_" + re.sub(r"\W", "_", f"{noun}s")
         case ast.Call(func=function, args=arguments):
             name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "value")
-            if name in _NUMBERS:
+            if name in _NUMBERS or (name in ("min", "max") and _has_number(arguments)):
                 return "n"
             if name in ("percent", "share_or_dash"):
                 return "percent"
@@ -353,6 +420,10 @@ def _field_name(node: ast.expr) -> str:
         case ast.GeneratorExp(elt=element) | ast.ListComp(elt=element):
             return _field_name(element)
     return "value"
+
+
+def _has_number(arguments: Sequence[ast.expr]) -> bool:
+    return any(isinstance(each, ast.Constant) and isinstance(each.value, int) for each in arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write ``docs/backbones.md`` and its translations, the list of all backbones, from the records in ``hubtune/models``.
+"""Write ``docs/backbones.md`` and its translations, the lists of all backbones, from ``hubtune/models``.
 
 command: python tools/make_backbone_list.py
 """

@@ -2,9 +2,10 @@
 
     python tools/make_catalogue.py
 
-Messages of pages are marked in their templates; all others are found by ``find_messages.py``. It adds new messages to every ``hubtune/locale/*/LC_MESSAGES/hubtune.po``, removes those that are gone, and
-writes the ``.mo`` beside it. Translate what the last lines name, and run it again. It needs Babel. A test
-compares catalogues and messages.
+Messages of pages are marked in their templates; all others are found by ``find_messages.py``. It adds new
+messages to every ``hubtune/locale/*/LC_MESSAGES/hubtune.po``, removes those that are gone, and writes the
+``.mo`` beside it. Translate what the last lines name, and run it again. It needs Babel. A test compares
+catalogues and messages.
 """
 
 import io

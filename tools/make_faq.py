@@ -1,4 +1,4 @@
-"""Write docs/faq.md and its translations: the failures that people ask about most, from hubtune/doctor/faq.py.
+"""Write docs/faq.md and its translations: frequent failures, from hubtune/doctor/faq.py.
 
     python tools/make_faq.py
 

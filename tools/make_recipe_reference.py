@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple, get_origin
 
-from hubtune.messages.translation import translate
+from hubtune.messages.translation import translate, translate_word
 from hubtune.recipe.base import Settings
 from hubtune.recipe.introspect import describe_field, field_choices, nested_sections, section_tag, usual_keys
 from hubtune.recipe.schema import Recipe
@@ -83,8 +83,9 @@ def reference_table(language: str) -> str:
             heading = f"### {f'`{row.section}`' if row.section else top}"
             lines += ["", heading, "", f"| {' | '.join(columns)} |", "|-|-|-|-|"]
             previous = row.section
-        texts = (row.allowed.replace("<", "&lt;"), row.default, row.meaning)
-        cells = [f"`{row.key}`", *(translate(text, language) for text in texts)]
+        texts = [translate(translate_word(text, language), language) for text in row[2:]]
+        texts[0] = texts[0].replace("<", "&lt;")
+        cells = [f"`{row.key}`", *texts]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines).strip()
 

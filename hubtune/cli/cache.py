@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hubtune.cli.console import echo, print_json, print_table, say, shown
+from hubtune.cli.lazy import CommandGroup
 from hubtune.cli.options import json_option
 from hubtune.errors import CheckFailedError, MachineError, UsageError
 from hubtune.storage.cache_folder import data_folder, remove_data, size_on_disk
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Features, scan results, unpacked and fetched pictures: list, check and remove them.
 

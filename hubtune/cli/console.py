@@ -35,20 +35,25 @@ def print_table(
     from rich.cells import cell_len
 
     heading, *rows = lines
-    names = [translate_word(cell) for cell in heading] if rule else map(translate, heading)
-    lines = [list(names), *([translate(shown(cell)) for cell in cells] for cells in rows)]
+    table = [
+        [translate_word(shown(cell)) for cell in heading],
+        *([_cell(shown(cell)) for cell in cells] for cells in rows),
+    ]
     if total:
-        lines[-1][0] = translate_word(lines[-1][0])
-    lines = [list(map(shown, cells)) for cells in lines]
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+        table[-1][0] = translate_word(table[-1][0])
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
     sides = sides.ljust(len(widths), ">")
-    for number, cells in enumerate(lines):
-        if (rule and number == 1) or (total and number == len(lines) - 1):
+    for number, cells in enumerate(table):
+        if (rule and number == 1) or (total and number == len(table) - 1):
             click.echo("  ".join("─" * width for width in widths).rstrip())
         gaps = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]
         columns = zip(cells, gaps, sides, strict=True)
         padded = [cell + gap if side == "<" else gap + cell for cell, gap, side in columns]
         click.echo("  ".join(padded).rstrip())
+
+
+def _cell(text: str) -> str:
+    return translate(text) if " " in text else text  # a word may be a class
 
 
 def echo(text: str) -> None:

@@ -65,9 +65,9 @@ def describe_confidence(evaluation: Evaluation) -> list[str]:
     pictures = plural(evaluation.count, "picture")
     chance = f"a perfect model shows about {expected} on {pictures}"
     if calibration.ece > calibration.ece_high:
-        high = percent(calibration.ece_high)
+        most = percent(calibration.ece_high)
         chance = (
-            f"a perfect model shows about {expected} on {pictures}, and more than {high} in one case of 20"
+            f"a perfect model shows about {expected} on {pictures}, and more than {most} in one case of 20"
         )
     return [f"{percent(mean)} on average, {place}", f"calibration error {found}; {chance}"]
 

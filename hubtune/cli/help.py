@@ -10,10 +10,9 @@ from hubtune.messages.translation import translate, translate_word
 from hubtune.text import wrapped
 
 _VERBATIM = "\b"  # click: the lines of this paragraph stay as they are
-_COMMENT = re.compile(r"(?<=\S) {3,}(?=\S)")  # what an example does, after its command
-_SETTINGS = re.compile(
-    r"\s*\[((?:default: |required|x[<>]|\S+[<>]=?x).*)\]$"
-)  # click's own words about an option
+_COMMENT = re.compile(r"(?<=\S)( {3,})(?=\S)")  # what an example does, after its command
+# What click itself says of an option.
+_SETTINGS = re.compile(r"\s*\[((?:default: |required|x[<>]|\S+[<>]=?x).*)\]$")
 _COLUMN, _GAP = 30, 2  # click's widest first column, and what follows it
 
 
@@ -21,10 +20,16 @@ class HelpFormatter(click.HelpFormatter):
     """Writes the help as click does, translated, and wrapped by the width of characters on a terminal."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        super().write_usage(prog, args, translate_word("Usage:") + " " if prefix is None else prefix)
+        word = translate_word("Usage:")
+        super().write_usage(
+            prog, args, (word if word.endswith("：") else f"{word} ") if prefix is None else prefix
+        )
 
     def write_heading(self, heading: str) -> None:
-        super().write_heading(translate_word(heading))
+        if language() == ENGLISH:
+            super().write_heading(heading)
+        else:
+            self.write(f"{'':>{self.current_indent}}{translate_word(heading)}：\n")
 
     def write_text(self, text: str) -> None:
         super().write_text(translated_help(text, self.width - self.current_indent))
@@ -46,9 +51,8 @@ def paragraphs(text: str) -> list[str]:
         if not paragraph.lstrip(" ").startswith(_VERBATIM):
             result.append(" ".join(paragraph.split()))
             continue
-        result += [
-            parts[1].strip() for line in paragraph.splitlines() if len(parts := _COMMENT.split(line)) == 2
-        ]
+        examples = map(_COMMENT.split, paragraph.splitlines())
+        result += [parts[2].strip() for parts in examples if len(parts) == 3]
     return [paragraph for paragraph in result if paragraph]
 
 
@@ -59,11 +63,8 @@ def translated_help(text: str, width: int) -> str:
     result = []
     for paragraph in re.split(r"\n\s*\n", text.strip()):
         if paragraph.lstrip(" ").startswith(_VERBATIM):
-            lines = [_COMMENT.split(line) for line in paragraph.splitlines()[1:]]
-            shown = [
-                "   ".join([line[0], *map(translate, line[1:])]) if len(line) == 2 else "   ".join(line)
-                for line in lines
-            ]
+            lines = map(_COMMENT.split, paragraph.splitlines()[1:])
+            shown = ["".join([*line[:2], *map(translate, line[2:])]) for line in lines]
         else:
             shown = wrapped(translate(" ".join(paragraph.split())), width)
         result.append("\n".join([_VERBATIM, *shown]))

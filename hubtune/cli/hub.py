@@ -8,6 +8,7 @@ import click
 
 import hubtune
 from hubtune.cli.console import echo, echo_titled, print_json, print_table, say, shown
+from hubtune.cli.lazy import CommandGroup
 from hubtune.cli.options import PATH, json_option
 from hubtune.errors import CheckFailedError, HubtuneError, ModelError, UsageError, suggest
 from hubtune.storage.cache_folder import size_on_disk
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from hubtune.models.catalog import Pretrained
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Pretrained modules: list them, fetch and check their weights.
 

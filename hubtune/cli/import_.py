@@ -8,6 +8,7 @@ import click
 
 import hubtune
 from hubtune.cli.console import echo, say, shown
+from hubtune.cli.lazy import CommandGroup
 from hubtune.cli.options import DIR, FILE, PATH
 from hubtune.cli.recipe import print_translation
 
@@ -26,7 +27,7 @@ def _checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Turn a checkpoint of another program into a hubtune model with the same classes and scores."""
 

@@ -9,6 +9,19 @@ import click
 
 from hubtune.errors import UsageError
 
+_SENTENCE = 300  # characters, at most
+
+
+class CommandGroup(click.Group):
+    """A group whose help has the whole first sentence of each command."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, each.get_short_help_str(_SENTENCE)) for name, each in commands.items() if each]
+            )
+
 
 class LazyGroup(click.Group):
     """A group whose commands are named in sections; each is ``command`` in a module of its own.

@@ -6,12 +6,13 @@ import click
 
 import hubtune
 from hubtune.cli.console import echo, say, shown
+from hubtune.cli.lazy import CommandGroup
 from hubtune.cli.options import DIR, RUN
 from hubtune.errors import UsageError
 from hubtune.text import first_few
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Change a model without training.
 

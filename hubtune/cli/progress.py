@@ -251,7 +251,8 @@ class _RunLines(Callback):
         self._done += images
         if loss is None and time.monotonic() - self._last > _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            logger.info("%s: %d of %d pictures", self._what, self._done, self._total)
+            what = self._what
+            logger.info(f"{what}: {self._done} of {self._total} pictures")
 
     def notice(self, text: str) -> None:
         say(text)

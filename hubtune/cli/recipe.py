@@ -8,6 +8,7 @@ import click
 
 import hubtune
 from hubtune.cli.console import echo, print_json, print_table, say, shown
+from hubtune.cli.lazy import CommandGroup
 from hubtune.cli.options import COUNT, FILE, PATH, json_option, overrides_option, trust_option
 from hubtune.cli.training_inputs import with_trust
 from hubtune.errors import UsageError, writing
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _MOST_COLUMNS = 8  # of epochs in the table; of a longer run, a selection is shown
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Recipes: those that come with hubtune, how they train each parameter, and from other programs' flags.
 

@@ -53,18 +53,30 @@ def extend_lists(dataset: BaseCVDataset, new: Split, progress: Progress = no_pro
     scan = _follow(scan, old, groups)
     joined = _split(scan, groups)
     repeated = sum(map(len, further.values())) - sum(map(len, fresh.values()))
-    counts = {
-        "of the old lists {} gone": gone,
-        "{} in the old lists already": repeated,
-        "with a copy in a later list, old or new, {} left out": len(joined.left_out) - len(old.left_out),
-        "of different classes {} copies of one another": sum(map(len, joined.conflicts)),
-    }
-    joined.remarks[:] = [
-        f"{plural(count, 'picture')} {what.format('is' if count == 1 else 'are')}."
-        for what, count in counts.items()
-        if count
-    ]
+    joined.remarks[:] = _remarks(
+        gone, repeated, len(joined.left_out) - len(old.left_out), sum(map(len, joined.conflicts))
+    )
     return joined
+
+
+def _remarks(gone: int, repeated: int, left_out: int, conflicts: int) -> list[str]:
+    def pictures(count: int, one: str, many: str) -> list[str]:
+        return [f"{plural(count, 'picture')} {one if count == 1 else many}."] * bool(count)
+
+    return [
+        *pictures(gone, "of the old lists is gone", "of the old lists are gone"),
+        *pictures(repeated, "is in the old lists already", "are in the old lists already"),
+        *pictures(
+            left_out,
+            "with a copy in a later list, old or new, is left out",
+            "with a copy in a later list, old or new, are left out",
+        ),
+        *pictures(
+            conflicts,
+            "of different classes is a copy of another one",
+            "of different classes are copies of one another",
+        ),
+    ]
 
 
 def follow_lists(dataset: BaseCVDataset, new: Split, progress: Progress = no_progress) -> Split:

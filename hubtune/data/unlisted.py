@@ -59,10 +59,8 @@ def _since_split(known_files: Sequence[Path], record: Mapping[str, Any], source:
     classes = [label for label in unlisted if label not in record["classes"]]
     if not unlisted:
         return None
-    return (
-        f"{folder} has {_describe(unlisted.total(), 'class', classes)} in no list: "
-        f"hubtune split {folder} --force makes lists with them"
-    )
+    unlisted_images = _describe(folder, unlisted.total(), "class", classes)
+    return f"{unlisted_images}: hubtune split {folder} --force makes lists with them"
 
 
 def _beside(files: Sequence[Path], base: Path) -> str | None:
@@ -78,15 +76,18 @@ def _beside(files: Sequence[Path], base: Path) -> str | None:
             others += [name for name in beside if image_names(parent / name)]
     if not count and not others:
         return None
-    return f"{base} has {_describe(count, 'folder', others)} in no list."
+    return f"{_describe(base, count, 'folder', others)}."
 
 
-def _describe(count: int, noun: str, names: Sequence[str]) -> str:
-    """Return ``3 pictures, and the class 'fox', that are`` for new images, some of them in new folders."""
-    shown = first_few([f"'{escaped(name)}'" for name in names])
+def _describe(folder: str | Path, count: int, noun: str, names: Sequence[str]) -> str:
+    """Say that a folder has new images, some of them in new folders: ``… that are in no list``."""
+    pictures, shown = plural(count, "picture"), first_few([f"'{escaped(name)}'" for name in names])
     nouns = noun if len(names) == 1 else {"class": "classes", "folder": "folders"}[noun]
-    things = [plural(count, "picture")] * (count > 0) + [f"the {nouns} {shown},"] * bool(names)
-    return f"{', and '.join(things)} that {'is' if count == 1 and not names else 'are'}"
+    if not names:
+        return f"{folder} has {pictures} that {'is' if count == 1 else 'are'} in no list"
+    if not count:
+        return f"{folder} has the {nouns} {shown}, that are in no list"
+    return f"{folder} has {pictures}, and the {nouns} {shown}, that are in no list"
 
 
 def _list(folder: str, options: Mapping[str, Any]) -> Listing:

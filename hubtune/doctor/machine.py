@@ -54,8 +54,7 @@ def check_mkl(processor: Processor, environment: Mapping[str, str], chosen: str 
     own = {name: environment[name] for name in _MKL_VARIABLES if environment.get(name)}
     shown = ", ".join(f"{name}={escaped(value)}" for name, value in own.items())
     if not own:
-        path = f"path {chosen}" if chosen else "the default path"
-        return Check("mkl", GOOD, f"MKL takes {path}: {reason}")
+        return Check("mkl", GOOD, f"MKL takes {f'path {chosen}' if chosen else 'the default path'}: {reason}")
     own_type = own.get(MKL_TYPE, "")
     if own_type and not own_type.isdecimal():
         finding = f"{shown} is not a number: it counts as not set"

@@ -127,7 +127,7 @@ def check_gpu(
         finding = f"There is an NVIDIA driver {driver.version}, but Paddle's build is one for CPUs"
         cure = f"{pip_uninstall('paddlepaddle')} && {install_gpu_build(driver)}"
         return Check("gpu", NOTE, finding, cure)
-    build = f"Paddle's build for CUDA {facts['cuda']}" if facts.get("cuda") else "Paddle's build for GPUs"
+    build = f"Paddle's build for {f'CUDA {cuda}' if (cuda := facts.get('cuda')) else 'GPUs'}"
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in ("", "-1"):
         finding = f"CUDA_VISIBLE_DEVICES='{visible}' hides all GPUs: computes on the CPU"

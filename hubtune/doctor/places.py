@@ -91,12 +91,12 @@ def check_writable(
         network: returns the type of a network disk.
     """
     existing = next((path for path in (folder, *folder.parents) if path.is_dir()), Path(folder.anchor))
-    shown = escaped(str(folder))
+    shown, folder_title = escaped(str(folder)), place.title
     cure = _another_folder(place)
     if (problem := _write_problem(existing, made=existing != folder)) is not None:
-        return Check(place.name, BAD, f"{place.title} {shown} cannot be written: {problem}", cure)
+        return Check(place.name, BAD, f"{folder_title} {shown} cannot be written: {problem}", cure)
     count = free(existing)
-    finding = f"{place.title} {shown}: {format_bytes(count)} free"
+    finding = f"{folder_title} {shown}: {format_bytes(count)} free"
     kind = network(existing)
     if count < place.little:
         state = BAD if count < place.too_little else NOTE

@@ -99,8 +99,10 @@ class _TrainedRun:
                 self._new_lists,
             )
         name, metrics = self.record.measured
-        what = "all labels right in" if metrics.mean_ap is not None else "right for"
-        figure = f"{what} {_percent(metrics.accuracy)} of {plural(metrics.count, f'{WORDS[name]} picture')}"
+        percent, pictures = _percent(metrics.accuracy), plural(metrics.count, f"{WORDS[name]} picture")
+        figure = (
+            f"{'right for' if metrics.mean_ap is None else 'all labels right in'} {percent} of {pictures}"
+        )
         if metrics.largest_class is None or metrics.interval[0] > metrics.largest_class:
             return Check("learning", GOOD, f"It has learned: {figure}")
         guess = f"always giving the most frequent answer is right for {_percent(metrics.largest_class)}"
@@ -262,8 +264,8 @@ class _TrainedRun:
             return f"It knows its training pictures ({_percent(learned)} right): a sign of {why}", cure
         if 0 < record.planned < _FEW_STEPS:
             epochs = math.ceil(_FEW_STEPS * train.epochs / record.planned)
-            few = f"It had only {plural(record.planned, 'step')}"
-            return f"{few}, and {falls}", self._again(f"train.epochs={epochs}")
+            few = f"It had only {plural(record.planned, 'step')}, and {falls}"
+            return few, self._again(f"train.epochs={epochs}")
         if train.dropout > 0 or updates:
             return f"Dropout or BatchNorm disturb it: {falls}", self._again(
                 "train.dropout=0", "train.batch_norm=keep"

@@ -115,7 +115,7 @@ def describe_field(field: FieldInfo, *, item: bool = False) -> str:
         return f"one of {', '.join(field_choices(field))}"
     if _has_pattern(field):
         # A regular expression explains nothing; the field's description lists what it allows.
-        return (field.description or "other text").replace("`", "").rstrip(".")
+        return " ".join((field.description or "other text").replace("`", "").split()).rstrip(".")
     short_form = any(isinstance(value, str) for value in field.examples or [])
     name = "a name or " if short_form and nested_sections(field.annotation) else ""
     return f"{name}{_describe_type(field.annotation, field.metadata)}"

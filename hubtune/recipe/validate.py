@@ -107,17 +107,18 @@ def _wrong_value(path: KeyPath, field: FieldInfo, given: Any) -> str:
 
 
 def _missing_key(key: str, section: KeyPath, line: str) -> str:
-    place = f" in {_describe_path(section)}" if section else ""
-    return f"missing key '{key}'{place}, as in `{line}`"
+    place = _describe_path(section) if section else ""
+    return f"missing key '{key}'{f' in {place}' if place else ''}, as in `{line}`"
 
 
 def _unknown_key(document: RecipeDocument, path: KeyPath, owner: type[Settings]) -> str:
     key = str(path[-1])
     section = "".join(f"{part}." for part in path[:-1]) if document.key_location(path).in_override else ""
-    message = f"unknown key '{shortened(section + key)}'"
+    name, place = shortened(section + key), ""
     if len(path) > 1 and not section:
         tag = introspect.section_tag(owner)
-        message += f" in {_describe_path(path[:-1])}{f' {tag}' if tag else ''}"
+        place = f"{_describe_path(path[:-1])}{f' {tag}' if tag else ''}"
+    message = f"unknown key '{name}'{f' in {place}' if place else ''}"
     known = introspect.accepted_keys(owner)
     if key in known:
         usual = next(name for name, field in introspect.usual_keys(owner).items() if field is known[key])

@@ -120,9 +120,10 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
         if find_checked(context.folder.best_model).exists():
             raise StopRequested  # a model of an earlier attempt, which may be of all pictures, or trained
         keep_best_model(context, classifier, solution.views, None, 0, program, calibration)
+        done, count = solver.progress
         raise StoppedError(
-            "Stopped after {:,} of {:,} training pictures; the head of these is saved as the best model, and "
-            "a resumed run uses all".format(*solver.progress),
+            f"Stopped after {done:,} of {count:,} training pictures; the head of these is saved as the best "
+            "model, and a resumed run uses all",
             context.stop.exit_code,
             context.folder.path,
         )

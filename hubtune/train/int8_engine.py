@@ -68,13 +68,16 @@ class Int8Comparison:
 
     def log(self) -> None:
         """Log the figures; as a warning if int8 is not worth it."""
-        reasons = ["fits clearly worse"] * self.is_worse + ["is hardly faster"] * (self.speed < LEAST_SPEED)
+        is_slow = self.speed < LEAST_SPEED
+        reason = "fits clearly worse" if self.is_worse else "is hardly faster"
+        if self.is_worse and is_slow:
+            reason = "fits clearly worse and is hardly faster"
         figures = (
             f"a loss of {self.int8:.4f} in place of {self.float32:.4f} on {plural(self.count, 'picture')} "
             f"that were left out of a fit, and {self.speed:.2f} times as fast as float32"
         )
-        if reasons:
-            logger.warning("int8 %s: %s; -o train.engine=auto takes float32", " and ".join(reasons), figures)
+        if self.is_worse or is_slow:
+            logger.warning("int8 %s: %s; -o train.engine=auto takes float32", reason, figures)
         else:
             logger.info("int8: %s", figures)
 

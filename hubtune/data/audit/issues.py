@@ -112,9 +112,7 @@ def find_issues(
         ),
         Issue(
             "contradictory",
-            f"{plural(len(conflicts), 'picture')} {_verb('lies', 'lie', conflicts)} in more than one class"
-            if scan.label_sets is None
-            else f"{plural(len(conflicts), 'picture')} {_verb('has', 'have', conflicts)} different labels",
+            _contradiction(len(conflicts), multi_label=scan.label_sets is not None),
             "One of the labels must be wrong: keep the copy in the right class."
             if scan.label_sets is None
             else "One of them must be wrong: give all copies the right labels.",
@@ -124,7 +122,7 @@ def find_issues(
         *_mislabelled(files, [*scan.classes], labels),
         Issue(
             "left_out",
-            f"{plural(len(left_out[False]), 'file')} {_verb('is', 'are', left_out[False])} left out",
+            f"{plural(len(left_out[False]), 'file')} {'is' if len(left_out[False]) == 1 else 'are'} left out",
             "Not in any list, for the reason beside each; nothing is wrong with the files themselves.",
             left_out[False],
         ),
@@ -151,8 +149,10 @@ def find_issues(
     return [issue for issue in candidates if issue.groups or issue.kind in _WITHOUT_FILES]
 
 
-def _verb(one: str, many: str, things: Sequence[object]) -> str:
-    return one if len(things) == 1 else many
+def _contradiction(count: int, *, multi_label: bool) -> str:
+    if multi_label:
+        return f"{plural(count, 'picture')} {'has' if count == 1 else 'have'} different labels"
+    return f"{plural(count, 'picture')} {'lies' if count == 1 else 'lie'} in more than one class"
 
 
 def _file_outside(scan: Scan, path: Path, note: str) -> IssueFile:
@@ -183,9 +183,10 @@ def _percent(share: float) -> str:
 def _small_classes(scan: Scan) -> Iterator[Issue]:
     small = [f"{label} ({count})" for label, count in scan.sizes.items() if count < FEW]
     if small:
-        what = ("class has", "classes have") if scan.label_sets is None else ("label has", "labels have")
-        title = f"{len(small):,} {_verb(*what, small)} fewer than {FEW} pictures"
-        advice = f"Add pictures: the accuracy of so small a {what[0].split()[0]} cannot be measured."
+        one, many = ("class has", "classes have") if scan.label_sets is None else ("label has", "labels have")
+        title = f"{len(small):,} {one if len(small) == 1 else many} fewer than {FEW} pictures"
+        noun = "class" if scan.label_sets is None else "label"
+        advice = f"Add pictures: the accuracy of so small a {noun} cannot be measured."
         yield Issue("small_classes", f"{title}: {first_few(small)}", advice, [])
 
 
@@ -242,7 +243,7 @@ def _poor_images(files: list[IssueFile], infos: list[ImageInfo | None]) -> Itera
     kinds = [None if info is None else _poor_kind(info, bits) for info in infos]
     for kind, (description, advice) in _POOR_IMAGES.items():
         poor = [[file] for file, own in zip(files, kinds, strict=True) if own == kind]
-        title = f"{plural(len(poor), 'picture')} {_verb('is', 'are', poor)} {description}"
+        title = f"{plural(len(poor), 'picture')} {'is' if len(poor) == 1 else 'are'} {description}"
         yield Issue(kind, title, advice, poor, suspect=True)
 
 
@@ -258,4 +259,5 @@ def _unusual_files(scan: Scan) -> Iterator[Issue]:
     for kind, text in advice.items():
         groups = [[_file_outside(scan, path, formats.get(path, ""))] for path in scan.unusual_files()[kind]]
         one, many, _ = FILE_NOTES[kind]
-        yield Issue(kind, f"{plural(len(groups), 'file')} {_verb(one, many, groups)}", text, groups)
+        note = one if len(groups) == 1 else many
+        yield Issue(kind, f"{plural(len(groups), 'file')} {note}", text, groups)

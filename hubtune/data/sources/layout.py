@@ -247,15 +247,12 @@ def _refuse_masks(root: Path, folders: Sequence[str]) -> None:
     alone = len(masks) + len(image_folders) == len(folders)
     if alone or any(stems and stems <= images for stems in (_stems(root / name) for name in masks)):
         both = [(name, classes) for name in image_folders if len(classes := subfolders(root / name)) > 1]
-        cure = (
-            f"if the classes are {first_few(both[0][1])}, give {root / both[0][0]}; otherwise put"
-            if both
-            else "put"
-        )
+        names, folder = (first_few(both[0][1]), root / both[0][0]) if both else ("", root)
+        choice = f"if the classes are {names}, give {folder}; otherwise " if both else ""
         raise DataError(
             f"{root} has pictures in {' and '.join(image_folders)} and masks or annotations in "
-            f"{' and '.join(masks)}. hubtune learns what a whole picture shows: {cure} the pictures of each "
-            "class into a folder of its own, or add --as-classes if these folders are the classes"
+            f"{' and '.join(masks)}. hubtune learns what a whole picture shows: {choice}put the pictures of "
+            "each class into a folder of its own, or add --as-classes if these folders are the classes"
         )
 
 

@@ -197,7 +197,7 @@ def _shortage(label: str, got: Counter[str], request: SplitRequest, bound: int, 
         return None
     sizes = request.sizes(total)
     missed = [
-        f"{sizes[name] or 'any'} in the {words} list"
+        f"{sizes[name]:,} in the {words} list" if sizes[name] else f"any in the {words} list"
         for name, words in WORDS.items()
         if requested[name]
         and (not got[name] or got[name] < (sizes[name] if requested[name].count else sizes[name] / 2))

@@ -70,10 +70,10 @@ def describe_leaks(leaks: Sequence[Leak], counts: Mapping[str, int]) -> list[str
             by_kind = ", ".join(
                 f"{kinds.count(kind):,} {words}" for kind, words in KIND_WORDS.items() if kind in kinds
             )
-            verb = "has" if len(kinds) == 1 else "have"
-            what = "copies or images of their group" if "given" in kinds else "copies"
+            pictures, words = plural(counts[part], f"{WORDS[part]} picture"), WORDS[beside]
             sentences.append(
-                f"{len(kinds):,} of {plural(counts[part], f'{WORDS[part]} picture')} {verb} {what} in "
-                f"the {WORDS[beside]} list ({by_kind})."
+                f"{len(kinds):,} of {pictures} {'has' if len(kinds) == 1 else 'have'} "
+                f"{'copies or images of their group' if 'given' in kinds else 'copies'} in the {words} list "
+                f"({by_kind})."
             )
     return sentences

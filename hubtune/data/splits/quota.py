@@ -136,7 +136,7 @@ class SplitRequest:
             if requested[name] is not None and got[name] > max(sizes[name], bound * (name == "train"))
         ]
         missed = [
-            f"{sizes[name] or 'any'} in the {WORDS[name]} list"
+            f"{sizes[name]:,} in the {WORDS[name]} list" if sizes[name] else f"any in the {WORDS[name]} list"
             for name in WORDS
             if name in exceeded or got[name] < sizes[name] or (requested[name] and not got[name])
         ]
@@ -144,7 +144,7 @@ class SplitRequest:
             return None
         lists = " and ".join(missed)
         gives = ", ".join(
-            f"{got[name]} for {words}" for name, words in WORDS.items() if got[name] or name == "train"
+            f"{got[name]:,} for {words}" for name, words in WORDS.items() if got[name] or name == "train"
         )
         has = f"Class '{escaped(folder)}' has {plural(total, 'picture')}"
         others = total - bound

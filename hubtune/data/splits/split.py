@@ -8,7 +8,7 @@ patient) always stay in one list.
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,7 +181,7 @@ class _SplitBuilder:
             f"Class '{escaped(folder)}' has no training picture: nothing can be learned of it."
             for folder in empty
         ]
-        self._remark(sentences, "… and {:,} more classes without one.")
+        self._remark(sentences, lambda rest: f"… and {rest:,} more classes without one.")
 
     def note_groups(self, *, is_divided: bool) -> None:
         """Record the groups, and remark on their number and on copies across given groups."""
@@ -209,13 +209,13 @@ class _SplitBuilder:
             if group.kind in COPY_KINDS
             and len({group_of[place] for place in group.members if place in group_of}) > 1
         ]
-        self._remark(ties, "… and {:,} more of these.")
+        self._remark(ties, lambda rest: f"… and {rest:,} more of these.")
 
-    def _remark(self, sentences: Sequence[str], summary: str) -> None:
+    def _remark(self, sentences: Sequence[str], summary: Callable[[int], str]) -> None:
         """Add remarks of one kind, and a summary with the number of those beyond the first."""
         self.split.remarks += sentences[:_MOST_REMARKS]
         if len(sentences) > _MOST_REMARKS:
-            self.split.remarks.append(summary.format(len(sentences) - _MOST_REMARKS))
+            self.split.remarks.append(summary(len(sentences) - _MOST_REMARKS))
 
     def _names(self, places: Sequence[int]) -> str:
         return first_few([self._images[place].name for place in places])
@@ -233,17 +233,19 @@ class _SplitBuilder:
             if not conflicting.isdisjoint(group.members):
                 self._assignment.bind(group.members)
         sentences = [self._describe_conflict(places) for places in conflicts]
-        self._remark(sentences, "… and {:,} more of these; split.json has all in `conflicts`.")
+        self._remark(
+            sentences, lambda rest: f"… and {rest:,} more of these; split.json has all in `conflicts`."
+        )
 
     def _describe_conflict(self, places: Sequence[int]) -> str:
         sums = {self._images[place].sha256 for place in places}
-        what = "The same picture" if len(sums) == 1 else "Nearly the same picture"
         is_multi_label = self.split.label_sets is not None
-        where = "has different labels" if is_multi_label else "lies in different classes"
-        lists = [WORDS[name] for name in PARTS if any(self._assignment.lists[p] == name for p in places)]
+        words = [WORDS[name] for name in PARTS if any(self._assignment.lists[p] == name for p in places)]
+        names, lists = self._names(places), " and ".join(words)
         return (
-            f"{what} {where}: {self._names(places)}. All are in the {' and '.join(lists)} "
-            f"list{'s' * (len(lists) > 1)}; remove the wrong ones."
+            f"{'The' if len(sums) == 1 else 'Nearly the'} same picture "
+            f"{'has different labels' if is_multi_label else 'lies in different classes'}: {names}. "
+            f"All are in the {lists} list{'s' * (len(words) > 1)}; remove the wrong ones."
         )
 
     def allocate(self, request: SplitRequest) -> None:
@@ -322,16 +324,15 @@ class _SplitBuilder:
         totals = {label: own.total() for label, own in enumerate(got)}
         split.random_leaks = expected_leaks(groups, lists, totals)
         shares = " and ".join(
-            f"{_about(split.random_leaks[name])} of {count:,} {WORDS[name]}"
-            for name, count in measured.items()
+            _share_of(split.random_leaks[name], count, WORDS[name]) for name, count in measured.items()
         )
-        what = "copies" if set(split.group_kinds) <= {*COPY_KINDS} else "copies or images of their group"
+        only_copies = set(split.group_kinds) <= {*COPY_KINDS}
         split.remarks.insert(
             self._after_groups,
-            f"A random split of these sizes would have put {what} of {shares} pictures into training, "
-            "on average.",
+            f"A random split of these sizes would have put {'copies' if only_copies else 'copies or images'}"
+            f"{'' if only_copies else ' of their group'} of {shares} pictures into training, on average.",
         )
 
 
-def _about(number: float) -> str:
-    return "fewer than 1" if number < 0.5 else f"{round(number):,}"
+def _share_of(number: float, count: int, words: str) -> str:
+    return f"{'fewer than 1' if number < 0.5 else f'{round(number):,}'} of {count:,} {words}"
