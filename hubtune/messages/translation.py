@@ -113,7 +113,7 @@ class _Translator:
         return _Translator(code)
 
     def _candidates(self, text: str) -> list[tuple[Template, Template]]:
-        """Return the messages whose longest word is in the text, those with the most words of their own first."""
+        """Return the messages whose longest word is in the text; those with the most words come first."""
         places = {place for word in _WORD.findall(text) for place in self._places.get(word, ())}
         return [self._templates[place] for place in sorted(places)]
 
@@ -242,7 +242,7 @@ class _Translator:
                 found.append(translation.format(shown))
                 if len(found) == _MOST_READINGS:
                     break
-        # A field may have swallowed what is a message of its own: the reading with the least English is right.
+        # A field may have swallowed a message of its own: the reading with the least English is right.
         return min(found, key=_english, default=None)
 
     def _value(self, field: str, value: str, depth: int) -> str:
