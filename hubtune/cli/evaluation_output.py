@@ -62,13 +62,11 @@ def describe_confidence(evaluation: Evaluation) -> list[str]:
     elif mean < low:
         place = "below the interval of the accuracy: too cautious"
     found, expected = percent(calibration.ece), percent(calibration.ece_expected)
-    pictures = plural(evaluation.count, "picture")
-    chance = f"a perfect model shows about {expected} on {pictures}"
+    images = plural(evaluation.count, "picture")
+    chance = f"a perfect model shows about {expected} on {images}"
     if calibration.ece > calibration.ece_high:
         most = percent(calibration.ece_high)
-        chance = (
-            f"a perfect model shows about {expected} on {pictures}, and more than {most} in one case of 20"
-        )
+        chance = f"a perfect model shows about {expected} on {images}, and more than {most} in one case of 20"
     return [f"{percent(mean)} on average, {place}", f"calibration error {found}; {chance}"]
 
 

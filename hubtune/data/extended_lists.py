@@ -60,18 +60,18 @@ def extend_lists(dataset: BaseCVDataset, new: Split, progress: Progress = no_pro
 
 
 def _remarks(gone: int, repeated: int, left_out: int, conflicts: int) -> list[str]:
-    def pictures(count: int, one: str, many: str) -> list[str]:
+    def images(count: int, one: str, many: str) -> list[str]:
         return [f"{plural(count, 'picture')} {one if count == 1 else many}."] * bool(count)
 
     return [
-        *pictures(gone, "of the old lists is gone", "of the old lists are gone"),
-        *pictures(repeated, "is in the old lists already", "are in the old lists already"),
-        *pictures(
+        *images(gone, "of the old lists is gone", "of the old lists are gone"),
+        *images(repeated, "is in the old lists already", "are in the old lists already"),
+        *images(
             left_out,
             "with a copy in a later list, old or new, is left out",
             "with a copy in a later list, old or new, are left out",
         ),
-        *pictures(
+        *images(
             conflicts,
             "of different classes is a copy of another one",
             "of different classes are copies of one another",

@@ -81,13 +81,13 @@ def _beside(files: Sequence[Path], base: Path) -> str | None:
 
 def _describe(folder: str | Path, count: int, noun: str, names: Sequence[str]) -> str:
     """Say that a folder has new images, some of them in new folders: ``… that are in no list``."""
-    pictures, shown = plural(count, "picture"), first_few([f"'{escaped(name)}'" for name in names])
+    images, shown = plural(count, "picture"), first_few([f"'{escaped(name)}'" for name in names])
     nouns = noun if len(names) == 1 else {"class": "classes", "folder": "folders"}[noun]
     if not names:
-        return f"{folder} has {pictures} that {'is' if count == 1 else 'are'} in no list"
+        return f"{folder} has {images} that {'is' if count == 1 else 'are'} in no list"
     if not count:
         return f"{folder} has the {nouns} {shown}, that are in no list"
-    return f"{folder} has {pictures}, and the {nouns} {shown}, that are in no list"
+    return f"{folder} has {images}, and the {nouns} {shown}, that are in no list"
 
 
 def _list(folder: str, options: Mapping[str, Any]) -> Listing:

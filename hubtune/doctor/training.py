@@ -99,10 +99,8 @@ class _TrainedRun:
                 self._new_lists,
             )
         name, metrics = self.record.measured
-        percent, pictures = _percent(metrics.accuracy), plural(metrics.count, f"{WORDS[name]} picture")
-        figure = (
-            f"{'right for' if metrics.mean_ap is None else 'all labels right in'} {percent} of {pictures}"
-        )
+        percent, images = _percent(metrics.accuracy), plural(metrics.count, f"{WORDS[name]} picture")
+        figure = f"{'right for' if metrics.mean_ap is None else 'all labels right in'} {percent} of {images}"
         if metrics.largest_class is None or metrics.interval[0] > metrics.largest_class:
             return Check("learning", GOOD, f"It has learned: {figure}")
         guess = f"always giving the most frequent answer is right for {_percent(metrics.largest_class)}"

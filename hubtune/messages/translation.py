@@ -2,7 +2,7 @@
 
 The library writes English everywhere, so that JSON, logs, files and exceptions are the same in all languages;
 nothing in it knows about translation. Here a finished text is recognised as one of the catalogue's messages,
-and written anew with the translated words and the same values.
+and written again with the translated words and the same values.
 """
 
 import re
@@ -29,6 +29,7 @@ _LIST_MARKS = {", and ": "和", ", or ": "或", ", ": "、", " and ": "和", " o
 _WIDE_END = re.compile(r"[\u2e80-\u9fff\uff00-\uffef]$")
 _DEEPEST = 6  # of messages in messages
 _MOST_READINGS = 4  # of a text
+_MOST_PIECES = 24  # of a text that is divided
 _MOST_KEPT = 5000  # texts
 # Fields that hold words of hubtune's, never a name of a user's.
 _WORD_FIELDS = {
@@ -100,7 +101,7 @@ class _Translator:
 
     def _begins_message(self, title: str, line: str) -> bool:
         line = line.lstrip()
-        return any(
+        return line in self.phrases or any(
             message.texts[0].lstrip().startswith(title) and message.match(line)
             for message, _ in self._messages.candidates(line)
         )
@@ -123,7 +124,7 @@ class _Translator:
         if "\n" in text:
             yield "\n".join(self._part(line, depth) for line in text.split("\n"))
             return
-        if depth > _DEEPEST:
+        if depth > _DEEPEST or len(_PIECE.findall(text)) > _MOST_PIECES:
             return
         for found in _PIECE.finditer(text, 1):
             first, rest = text[: found.start()], text[found.start() :]
@@ -182,8 +183,9 @@ class _Translator:
         blanks = [found.start() for found in re.finditer(" ", text)] if text[:1].isdigit() else []
         for place in blanks[1:4]:
             number = self._message(text[:place], depth, within=True)
-            if number is not None and (said := self._part(text[place + 1 :], depth)) != text[place + 1 :]:
-                return number + said
+            rest = text[place + 1 :]
+            if number is not None and (translated := self._part(rest, depth)) != rest:
+                return number + translated
         return None
 
     def _message(self, text: str, depth: int, *, within: bool = False) -> str | None:

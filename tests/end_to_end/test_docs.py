@@ -12,6 +12,7 @@ from support.scripts import ROOT
 
 import hubtune
 from hubtune.cli.commands import hubtune_command
+from hubtune.cli.language import chosen_language
 from hubtune.log import logger
 from hubtune.recipe.load import load_recipe
 
@@ -53,8 +54,9 @@ def _command(words):
 
 
 @pytest.mark.parametrize(("page", "line", "complete"), [*_commands()])
-def test_every_command_line_is_accepted(page, line, complete):
-    command, context, arguments = _command(shlex.split(line, comments=complete))
+def test_every_command_line_is_accepted(page, line, complete, monkeypatch):
+    monkeypatch.setenv("HUBTUNE_LANG", "en")  # put back where --lang sets it
+    command, context, arguments = _command(chosen_language(shlex.split(line, comments=complete)))
     if not complete and "--help" not in arguments:
         command.make_parser(context).parse_args(arguments)
     if complete and not isinstance(command, click.Group):

@@ -1,10 +1,14 @@
 """Commands run in this process: one click function at a time, or a whole command line."""
 
 import json
+import os
 
+import pytest
 from click.testing import CliRunner
 
+from hubtune.cli.language import chosen_language
 from hubtune.errors import HubtuneError
+from hubtune.messages.catalogue import VARIABLE
 
 
 def json_of(done):
@@ -20,7 +24,9 @@ def options(*overrides):
 
 
 def invoke(command, *arguments):
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, os.environ.get(VARIABLE, "en"))  # put back where --lang sets it
+        return CliRunner().invoke(command, chosen_language([str(argument) for argument in arguments]))
 
 
 def output_of(command, *arguments):

@@ -70,9 +70,9 @@ def describe_leaks(leaks: Sequence[Leak], counts: Mapping[str, int]) -> list[str
             by_kind = ", ".join(
                 f"{kinds.count(kind):,} {words}" for kind, words in KIND_WORDS.items() if kind in kinds
             )
-            pictures, words = plural(counts[part], f"{WORDS[part]} picture"), WORDS[beside]
+            images, words = plural(counts[part], f"{WORDS[part]} picture"), WORDS[beside]
             sentences.append(
-                f"{len(kinds):,} of {pictures} {'has' if len(kinds) == 1 else 'have'} "
+                f"{len(kinds):,} of {images} {'has' if len(kinds) == 1 else 'have'} "
                 f"{'copies or images of their group' if 'given' in kinds else 'copies'} in the {words} list "
                 f"({by_kind})."
             )
