@@ -115,9 +115,12 @@ def _describe(predictions: Sequence[Prediction]) -> list[Markup]:
     first = predictions[:_MOST_IMAGES]
     thumbnails = local_thumbnails([Path(prediction.path) for prediction in first])
     pairs = zip(first, thumbnails, strict=True)
-    cards = [side_by_side([image_tag(image, each.path), _describe_answer(each)]) for each, image in pairs]
+    cards = [
+        side_by_side([image_tag(image, each.path), _describe_answer(each)], gap="12px")
+        for each, image in pairs
+    ]
     hidden = len(predictions) - len(first)
-    return [side_by_side(cards), *([more(hidden)] if hidden else [])]
+    return [side_by_side(cards, least_width="20em"), *([more(hidden)] if hidden else [])]
 
 
 def _describe_answer(prediction: Prediction) -> Markup:

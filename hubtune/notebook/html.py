@@ -67,7 +67,7 @@ def notice(content: Markup, *, warning: bool = False) -> Markup:
     """Return a message, or a warning, in a box."""
     edge, back = (_ORANGE, _PALE_ORANGE) if warning else (_GREY, _PALE)
     style = f"margin:4px 0;padding:3px 10px;border-left:3px solid {edge};background:{back};max-width:60em"
-    role = ' role="alert"' if warning else ""
+    role = ' role="note"' if warning else ""
     return Markup('<div style="{}"{}>{}</div>').format(style, Markup(role), content)
 
 
@@ -147,10 +147,12 @@ def score_bars(scores: Sequence[tuple[str, float]], strong: Collection[int] = ()
     return table(("", "", ""), rows, sides="<<>", strong=strong)
 
 
-def side_by_side(parts: Sequence[Markup], *, gap: str = "8px 24px") -> Markup:
-    """Return parts beside one another, in as many lines as they need."""
-    items = Markup("").join(Markup("<div>{}</div>").format(part) for part in parts)
-    style = f"display:flex;flex-wrap:wrap;gap:{gap};align-items:center;margin:4px 0"
+def side_by_side(parts: Sequence[Markup], *, gap: str = "8px 24px", least_width: str = "0") -> Markup:
+    """Return parts beside one another, in as many lines as they need; equal widths make columns of them."""
+    item = Markup('<div style="min-width:{}">{}</div>')
+    items = Markup("").join(item.format(least_width, part) for part in parts)
+    place = "center" if least_width == "0" else "flex-start"
+    style = f"display:flex;flex-wrap:wrap;gap:{gap};align-items:{place};margin:4px 0"
     return Markup('<div style="{}">{}</div>').format(style, items)
 
 

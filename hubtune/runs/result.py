@@ -1,5 +1,6 @@
 """The result of a finished run."""
 
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from hubtune.text import plural
 
 # A notebook stores its outputs: a report, which has at most 3 MB, but no other page, may be a part of one.
 _MOST_BYTES = 4 * 2**20
+# To the pictures' own files: dead in a notebook, which browsers do not let open files, and private.
+_FILE_LINK = re.compile(r' href="file:[^"]*"')
 _CHOSEN = "slightly optimistic, because the best model was chosen on it"
 
 
@@ -121,7 +124,8 @@ class Run:
         file = self.path / REPORT_FILE
         try:
             if file.stat().st_size <= _MOST_BYTES:
-                return framed_page(file.read_text(encoding="utf-8"), "report")
+                page = file.read_text(encoding="utf-8")
+                return framed_page(_FILE_LINK.sub("", page), "report")
         except (OSError, ValueError):  # missing, or no longer text
             command = f"!hubtune report {shlex.quote(str(self.path))}"
             return line(message(f"There is no report: {command} makes it"))

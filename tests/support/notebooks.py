@@ -31,7 +31,7 @@ class CellHtml:
 
     @property
     def alerts(self):
-        return ["".join(box.itertext()) for box in self.all("div") if box.get("role") == "alert"]
+        return ["".join(box.itertext()) for box in self.all("div") if box.get("role") == "note"]
 
     @property
     def strong(self):
