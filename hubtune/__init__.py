@@ -3,6 +3,7 @@
 Names are loaded when they are first used, so that ``import hubtune`` does not import Paddle.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from hubtune.inference.model import pretrained_model as pretrained_model
     from hubtune.inference.model_edit import edit_model as edit_model
     from hubtune.inference.prediction import Prediction as Prediction
+    from hubtune.inference.prediction import Predictions as Predictions
     from hubtune.inference.run_comparison import compare_runs as compare_runs
     from hubtune.recipe.load import load_recipe as load_recipe
     from hubtune.recipe.schema import Recipe as Recipe
@@ -86,7 +88,7 @@ _HOMES = {
     "hubtune.inference.load_model": ("load_model",),
     "hubtune.inference.model": ("Model", "pretrained_model"),
     "hubtune.inference.model_edit": ("edit_model",),
-    "hubtune.inference.prediction": ("Prediction",),
+    "hubtune.inference.prediction": ("Prediction", "Predictions"),
     "hubtune.inference.run_comparison": ("compare_runs",),
     "hubtune.recipe.load": ("load_recipe",),
     "hubtune.recipe.schema": ("Recipe", "RunConfig"),
@@ -140,3 +142,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOME_OF])
+
+
+if "ipykernel" in sys.modules:  # everywhere else, the import is not worth its time
+    from hubtune.notebook.kernel import prepare_notebook as _prepare_notebook
+
+    _prepare_notebook()

@@ -20,8 +20,8 @@ from hubtune.inference.engine_interface import check_engine
 from hubtune.inference.image_inputs import ImageInput
 from hubtune.inference.load_model import load_model
 from hubtune.inference.model import Model
-from hubtune.inference.prediction import Prediction
-from hubtune.log import logger, show_on_stderr
+from hubtune.inference.prediction import Predictions
+from hubtune.log import logger
 from hubtune.ranks import Rank, current_rank
 from hubtune.recipe.schema import Recipe, RunConfig
 from hubtune.runs.bucket_run import BucketRun, choose_bucket_run, folder_for
@@ -39,6 +39,7 @@ from hubtune.runs.folder import (
     point_latest_at,
 )
 from hubtune.runs.lists import dataset_of
+from hubtune.runs.notebook_progress import shown_run
 from hubtune.runs.publisher import publishing
 from hubtune.runs.result import Run
 from hubtune.runs.signals import stop_on_signals
@@ -139,7 +140,8 @@ class ImageClassifierTask:
                 ``checkpoint_dir`` (``run``, ``run-2``, …), or the one whose folder is given. If there is
                 none, a run begins.
             checkpoint: step of the checkpoint to resume from; default: the newest one that is intact.
-            callback: receives the events of the run; default: the log appears on the standard error stream.
+            callback: receives the events of the run; default: a notebook shows a bar and the evaluations, and
+                elsewhere the log appears on the standard error stream.
             observer: the former name of ``callback``.
             newest: name the run in ``runs/latest``, which commands take if no run is named.
 
@@ -155,14 +157,12 @@ class ImageClassifierTask:
             LockedError: if another process uses the run folder.
             StoppedError: if Ctrl-C or SIGTERM stopped it, after its state was saved.
         """
-        callback = callback or observer
-        if callback is None:
-            show_on_stderr()
         rank = current_rank()
-        if not rank.leads:
-            return self._follow(rank)
-        with leading(rank) as group:
-            return self._lead(rank, group, resume, checkpoint, callback or Callback(), newest=newest)
+        with shown_run(callback or observer) as receiver:
+            if not rank.leads:
+                return self._follow(rank)
+            with leading(rank) as group:
+                return self._lead(rank, group, resume, checkpoint, receiver, newest=newest)
 
     def _lead(
         self,
@@ -281,7 +281,7 @@ class ImageClassifierTask:
             self.dataset, on, batch_size=self.config.images_per_step, workers=self.config.workers
         )
 
-    def predict(self, data: Iterable[ImageInput], batch_size: int | None = None) -> list[Prediction]:
+    def predict(self, data: Iterable[ImageInput], batch_size: int | None = None) -> Predictions:
         """Classify images with the best model: one row for each, in order, unreadable ones included.
 
         Args:
@@ -293,7 +293,7 @@ class ImageClassifierTask:
             ModelError: if there is no trained model.
         """
         size = self.config.images_per_step if batch_size is None else batch_size
-        return list(self.load_best_model().predict(data, batch_size=size, workers=self.config.workers))
+        return Predictions(self.load_best_model().predict(data, batch_size=size, workers=self.config.workers))
 
     def _folder(self) -> Path:
         place = self.config.checkpoint_dir

@@ -1,5 +1,6 @@
 """Formats text for people: escapes, numbers with nouns, sizes, durations and values in messages."""
 
+import math
 import re
 import unicodedata
 from typing import Any
@@ -143,6 +144,11 @@ def format_duration(seconds: float) -> str:
     if seconds < 100 * 60:
         return f"{round(seconds / 60)} minutes"
     return f"{seconds / 3600:.1f} hours"
+
+
+def format_share(share: float | None) -> str:
+    """Return a share as a percentage, ``80.8 %``; one that does not exist, ``None`` or NaN, as a dash."""
+    return "–" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
 
 
 def plural(number: int, noun: str) -> str:

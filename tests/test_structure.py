@@ -22,7 +22,7 @@ BANDS = (
     ("text", "rng", "extras"),
     ("messages",),
     ("errors", "log"),
-    ("ranks",),
+    ("notebook",),
     ("ranks",),
     ("storage", "models"),
     ("recipe", "hardware"),
@@ -39,7 +39,7 @@ BANDS = (
     ("__main__",),
 )
 BAND_OF = {name: number for number, names in enumerate(BANDS) for name in names}
-WITHOUT_PADDLE = ("errors", "log", "text", "rng", "storage", "recipe", "data")
+WITHOUT_PADDLE = ("errors", "log", "text", "rng", "notebook", "storage", "recipe", "data")
 
 MOST_ROOT_FILES = 12
 MOST_PARAMETERS = 8

@@ -6,10 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
+from support.notebooks import CellHtml, fake_notebook
 from support.split_folder import draw_split
 from support.tiny_task import smallnet, tiny_config, tiny_task, train, train_frozen, weight_arrays
 
 import hubtune
+from hubtune.inference.prediction import Predictions
+from hubtune.log import logger
 from hubtune.runs.callbacks import Callback
 
 
@@ -82,7 +85,21 @@ def test_predict_agrees_with_evaluate_whatever_the_batch(module, data, tmp_path)
             assert row.scores == (pytest.approx(expected[row.path], abs=1e-6) if row.scores else {})
     assert hubtune.load_model(run.path).labels == ["a", "b", "c"]
     assert task.predict([]) == []
+    assert type(task.predict([])) is Predictions  # which a notebook shows with pictures
     assert [row.error for row in task.predict(path for path in ["a.png"])] == ["no such file"]
+
+
+def test_in_a_notebook_a_run_is_shown_in_one_output_and_learns_the_same(module, data, tmp_path, monkeypatch):
+    plain = train(module, data, tmp_path / "plain")
+    outputs = fake_notebook(monkeypatch)
+    monkeypatch.setattr(logger, "handlers", [])
+    run = tiny_task(module, data, tmp_path / "run").finetune_and_eval()
+    [states] = outputs
+    shown = CellHtml(states[-1]["text/html"])
+    assert [row[1] for row in shown.rows[1:]] == ["validate", "validate", "test"]
+    assert sum(row[-1] == "best" for row in shown.rows) == 1
+    assert (run.test, run.best_step) == (plain.test, plain.best_step)
+    assert not logger.handlers
 
 
 @pytest.mark.parametrize("fit", ["crop", "whole", "pad", "stretch"])

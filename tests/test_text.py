@@ -1,5 +1,7 @@
 """Text for people: escapes, values, sizes, durations and numbers of things."""
 
+import math
+
 import pytest
 
 from hubtune import text
@@ -58,3 +60,9 @@ def test_sizes_are_parsed_or_refused():
 )
 def test_a_name_for_a_file_is_accepted_by_every_system(name, expected):
     assert text.safe_file_name(name) == expected
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.8083, "80.8 %"), (1, "100.0 %"), (None, "–")])
+def test_a_share_is_a_percentage_and_none_is_a_dash(share, shown):
+    assert text.format_share(share) == shown
+    assert text.format_share(math.nan) == "–"

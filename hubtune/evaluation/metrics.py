@@ -1,13 +1,16 @@
 """Accuracy and loss, counted per image, with confidence intervals."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from hubtune.evaluation.answers import Answers, ScoredImage, collect
+from hubtune.notebook.html import document, message, notice, show_safely, table, word
+from hubtune.text import format_share
 
 Z = 1.959963984540054
 """97.5 % quantile of the normal distribution, of which 95 % intervals are made."""
@@ -48,6 +51,15 @@ class Metrics:
     def __hash__(self) -> int:
         """Return a hash of the metrics."""
         return hash((self.accuracy, self.loss, self.count))
+
+    def _repr_html_(self) -> str | None:
+        """Show the figures in a notebook."""
+        return show_safely(lambda: document(*describe_figures({"": self})))
+
+    @classmethod
+    def from_dict(cls, figures: Mapping[str, Any]) -> "Metrics":
+        """Read what :meth:`as_dict` returns; older versions wrote only its first entries."""
+        return cls(**{**figures, "interval": tuple(figures["interval"])})
 
     def __getitem__(self, name: str) -> Any:
         """Return a metric by its name in JSON."""
@@ -96,6 +108,43 @@ class Metrics:
             f"not shown to be better than guessing: always naming {naming} {share} of these "
             f"{self.count:,} pictures"
         )
+
+
+def describe_figures(
+    figures: Mapping[str, Metrics], remarks: Mapping[str, str] | None = None
+) -> list[Markup]:
+    """Return the figures of lists for a notebook: a table, and warnings where guessing may be as good.
+
+    Args:
+        figures: name of a list → its figures; the name of a single one may be empty.
+        remarks: name of a list → what to know about its figures.
+    """
+    cells = {name: _figure_cells(metrics) for name, metrics in figures.items()}
+    # In the order of the first list that has a column.
+    columns = list(dict.fromkeys(column for row in cells.values() for column in row))
+    rows = [
+        [word(name), *(row.get(column, "–") for column in columns), message((remarks or {}).get(name, ""))]
+        for name, row in cells.items()
+    ]
+    levels = dict.fromkeys(filter(None, (metrics.chance_level for metrics in figures.values())))
+    warnings = [notice(message(level), warning=True) for level in levels]
+    return [table(["", *columns, ""], rows, sides="<".ljust(len(columns) + 1, ">") + "<"), *warnings]
+
+
+def _figure_cells(metrics: Metrics) -> dict[str, str]:
+    """Return heading → the figure as text; of multi-label data, the mean average precision comes first."""
+    low, high = metrics.interval
+    is_multi_label = metrics.mean_ap is not None
+    return {
+        **({"mAP": format_share(metrics.mean_ap)} if is_multi_label else {}),
+        "all labels right" if is_multi_label else "accuracy": format_share(metrics.accuracy),
+        "95 % interval": f"{100 * low:.1f}–{format_share(high)}" if metrics.count else "–",
+        "right": f"{round(metrics.accuracy * metrics.count):,}" if metrics.count else "–",
+        "pictures": f"{metrics.count:,}",
+        **({} if metrics.top5 is None else {"top-5": format_share(metrics.top5)}),
+        "loss": f"{metrics.loss:.3f}" if metrics.count else "–",
+        **({"unreadable": f"{metrics.unreadable:,}"} if metrics.unreadable else {}),
+    }
 
 
 def measure(results: Iterable[ScoredImage], truth: Sequence[int], classes: int) -> Metrics:

@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.images.bit_depth import FULL_BITS
@@ -15,6 +17,7 @@ from hubtune.data.images.decode import Content
 from hubtune.errors import ModelError, UsageError
 from hubtune.evaluation.evaluation import Evaluation
 from hubtune.evaluation.label_evaluation import LabelEvaluation
+from hubtune.evaluation.metrics import Metrics, describe_figures
 from hubtune.hub.file_names import WEIGHTS_FILE
 from hubtune.hub.model_card import ModelCard
 from hubtune.inference.attribution import HeadWeights
@@ -30,6 +33,7 @@ from hubtune.inference.prediction import Prediction, make_prediction
 from hubtune.inference.reference import REFERENCE_FILE, Reference, read_reference
 from hubtune.inference.stored_program import program_key
 from hubtune.log import logger
+from hubtune.notebook.html import document, facts, message, show_safely
 from hubtune.storage.safe_load import read_weights
 
 if TYPE_CHECKING:
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 
     from hubtune.hub.module import Module
     from hubtune.inference.program import Subnetwork
+
+_MOST_LABELS = 30  # that a notebook shows
 
 
 class Model:
@@ -143,6 +149,37 @@ class Model:
             return None
         return HeadWeights(self._tensors["head.0.weight"], self._tensors["head.0.bias"], self.card.taps)
 
+    def __repr__(self) -> str:
+        """Without an address in memory, which would differ from run to run in a stored notebook."""
+        return f"Model({self.card.module!r}, {len(self.labels):,} {self._noun})"
+
+    def _repr_html_(self) -> str | None:
+        """Show the classes, what the model was made of, and its figures in a notebook."""
+        return show_safely(lambda: document(*self._describe()))
+
+    @property
+    def _noun(self) -> str:
+        return "labels" if self.card.multi_label else "classes"
+
+    def _describe(self) -> list[Markup]:
+        card, rest = self.card, len(self.labels) - _MOST_LABELS
+        facts_of_card = facts(
+            {
+                self._noun: " · ".join(self.labels[:_MOST_LABELS]),
+                "": message(f"and {rest:,} more") if rest > 0 else "",
+                "module": card.module,
+                "strategy": card.strategy,
+                "views": ", ".join(view.description for view in card.views),
+                "engine": self.engine_name if self.engine_name != "auto" else "",
+                "folder": "" if self.folder is None else str(self.folder),
+            }
+        )
+        figures = {}
+        for name, values in sorted(card.metrics.items()):  # the test list, on which nothing was chosen, first
+            with suppress(LookupError, TypeError):  # models of other programs may have other figures
+                figures[name] = Metrics.from_dict(values)
+        return [facts_of_card, *(describe_figures(figures) if figures else [])]
+
     @property
     def labels(self) -> list[str]:
         """Class names, in the order of the network's outputs."""
@@ -192,7 +229,8 @@ class Model:
             workers: threads that decode.
 
         Returns:
-            An iterator with one prediction for each image, in order, unreadable images included.
+            An iterator with one prediction for each image, in order, unreadable images included. A notebook
+            shows :class:`~hubtune.inference.prediction.Predictions` of it with their images.
 
         Raises:
             UsageError: ``images`` is a single image, or has something else in it; or ``batch_size`` is less

@@ -2,10 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, SupportsIndex, overload
 
+from markupsafe import Markup
+
+from hubtune.data.images.thumbnails import local_thumbnails
 from hubtune.inference.predict import ImageScores
 from hubtune.inference.reference import Reference
+from hubtune.notebook.html import (
+    document,
+    image_tag,
+    line,
+    message,
+    more,
+    notice,
+    score_bars,
+    show_safely,
+    side_by_side,
+    text,
+)
+
+_MOST_SCORES = 3
+_MOST_IMAGES = 24
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,10 @@ class Prediction:
         """Return a field by its name."""
         return vars(self)[name]
 
+    def _repr_html_(self) -> str | None:
+        """Show the image and its highest scores in a notebook."""
+        return show_safely(lambda: document(*_describe([self])))
+
     def as_dict(self, *, top: int = 1, scores: bool = False) -> dict[str, Any]:
         """Return the row of ``hubtune predict --json``.
 
@@ -62,6 +85,62 @@ class Prediction:
             names = ("known", "similarity", "nearest", "nearest_image", "rejected")
             document |= {name: self[name] for name in names}
         return {**document, "error": self.error}
+
+
+class Predictions(list[Prediction]):
+    """A list of predictions, which a notebook shows with their images.
+
+    Example:
+        >>> hubtune.Predictions(model.predict(["a.jpg", "b.jpg"]))
+    """
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> Prediction: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Predictions": ...
+
+    def __getitem__(self, place: SupportsIndex | slice) -> "Prediction | Predictions":
+        """Return a prediction, or those of a slice as such a list."""
+        if isinstance(place, slice):
+            return Predictions(super().__getitem__(place))
+        return super().__getitem__(place)
+
+    def _repr_html_(self) -> str | None:
+        """Show the first images and their highest scores in a notebook."""
+        return show_safely(lambda: document(*_describe(self)))
+
+
+def _describe(predictions: Sequence[Prediction]) -> list[Markup]:
+    first = predictions[:_MOST_IMAGES]
+    thumbnails = local_thumbnails([Path(prediction.path) for prediction in first])
+    pairs = zip(first, thumbnails, strict=True)
+    cards = [
+        side_by_side([image_tag(image, each.path), _describe_answer(each)], gap="12px")
+        for each, image in pairs
+    ]
+    hidden = len(predictions) - len(first)
+    return [side_by_side(cards, least_width="20em"), *([more(hidden)] if hidden else [])]
+
+
+def _describe_answer(prediction: Prediction) -> Markup:
+    """Return an image's name, its highest scores, those that it has in bold, and what to know about them."""
+    given = prediction.labels or {} if prediction.label is None else {prediction.label: prediction.score}
+    # All labels that an image has, and else those that it nearly has.
+    shown = [*prediction.scores.items()][: max(_MOST_SCORES, len(given))]
+    parts = [line(text(Path(prediction.path).name or prediction.path))]
+    if prediction.error is not None:
+        parts.append(notice(message(prediction.error), warning=True))
+    else:
+        strong = [place for place, (label, _) in enumerate(shown) if label in given]
+        parts.append(score_bars(shown, strong))
+    if prediction.rejected:
+        parts.append(notice(message("no label: unlike the training pictures"), warning=True))
+    elif prediction.known is False:
+        parts.append(notice(message("unlike the training pictures"), warning=True))
+    elif prediction.labels == {} and prediction.error is None:
+        parts.append(line(message("no label reaches its threshold")))
+    return Markup("").join(parts)
 
 
 def _listed(scores: Mapping[str, float]) -> list[dict[str, Any]]:

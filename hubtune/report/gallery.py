@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hubtune.evaluation.answers import Answers
-from hubtune.report.html_page import data_address
+from hubtune.notebook.html import data_address
 from hubtune.report.thumbnails import make_thumbnails
 from hubtune.text import escaped
 

@@ -42,10 +42,5 @@ def page_environment(language: str) -> Environment:
     return environment
 
 
-def data_address(content: bytes, kind: str) -> str:
-    """Return an address that holds a picture itself; ``kind`` is its format, such as ``webp``."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
 def _read(name: str) -> str:
     return (files("hubtune.report") / "templates" / name).read_text(encoding="utf-8")

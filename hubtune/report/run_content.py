@@ -19,11 +19,11 @@ from hubtune.recipe.load import load_recipe
 from hubtune.report.run_page import render_run_report
 from hubtune.report.run_report import Findings, RunReport
 from hubtune.runs.folder import RECIPE_FILE, RunFolder
+from hubtune.runs.folder import REPORT_FILE as REPORT_FILE
 from hubtune.runs.result import Run
 from hubtune.storage.atomic import write_atomically
 from hubtune.text import format_duration
 
-REPORT_FILE = "report.html"
 _NO_FINDINGS = Findings()
 
 

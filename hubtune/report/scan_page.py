@@ -11,7 +11,8 @@ from hubtune.data.images.decode import ImageError
 from hubtune.data.images.verify import check_pixels
 from hubtune.data.scan.scanner import Scan
 from hubtune.messages.catalogue import ENGLISH
-from hubtune.report.html_page import data_address, render_page
+from hubtune.notebook.html import data_address
+from hubtune.report.html_page import render_page
 
 MAX_FILES = 60
 """Most files in a section; it says how many more there are."""

@@ -19,6 +19,7 @@ from hubtune.hardware.cpu import cores
 from hubtune.hardware.throughput import thread_count
 from hubtune.hub.module import Module
 from hubtune.log import logger
+from hubtune.notebook.kernel import in_notebook
 from hubtune.recipe.load import dump_recipe, load_recipe
 from hubtune.recipe.schema import DataSection, ModuleSection, Recipe, RunConfig, TrainSection
 from hubtune.runs.folder import LISTS, RECIPE_FILE, RunFolder
@@ -141,7 +142,8 @@ def describe_machine(device: str) -> dict[str, Any]:
             versions[package] = version(package)
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        # That of a kernel says nothing of the run.
+        "command": None if in_notebook() else sys.argv,
         "versions": versions,
         "machine": {
             "platform": platform.platform(),

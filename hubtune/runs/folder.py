@@ -31,6 +31,7 @@ from hubtune.text import unescape_cell
 RECIPE_FILE = "recipe.yaml"
 MANIFEST_FILE = "manifest.json"
 RESULT_FILE = "result.json"
+REPORT_FILE = "report.html"
 LISTS = "lists"
 CURVES = "visualization"  # PaddleHub 1.x's name
 RANK_LOGS = "logs"

@@ -68,6 +68,12 @@ def test_an_evaluation_is_the_metrics_it_adds_to():
     assert "answers" not in repr(found)
 
 
+def test_a_notebook_shows_the_figures_of_the_metrics():
+    answers = answers_of(*draw_scores(60, 3))
+    evaluation = evaluate_answers(answers, ["<a>", "b", "c"])
+    assert evaluation._repr_html_() == measure_answers(answers, 3)._repr_html_() is not None
+
+
 def test_classes_without_images_have_no_figures_and_those_never_predicted_no_precision():
     found = _of_confusion([[5, 0, 1], [3, 0, 0], [0, 0, 0]])
     assert [entry.count for entry in found.per_class] == [6, 3, 0]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 from support.label_answers import draw_label_scores, label_answers_of
+from support.notebooks import CellHtml
 
 from hubtune.evaluation.label_evaluation import evaluate_labels, measure_labels
 from hubtune.evaluation.metrics import Metrics
@@ -150,3 +151,10 @@ def test_scikit_learn_and_scipy_are_not_imported():
         "import sys, hubtune.evaluation.label_evaluation; assert not {'sklearn', 'scipy'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_notebook_shows_the_mean_average_precision_first():
+    found = _evaluate(*draw_label_scores(60, 3))
+    heading, row = CellHtml(found._repr_html_()).rows
+    assert dict(zip(heading, row, strict=True))["mAP"] == f"{100 * found.mean_ap:.1f} %"
+    assert heading[1:3] == ["mAP", "all labels right"]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 from support.answers import results_of
+from support.notebooks import CellHtml
 
-from hubtune.evaluation.metrics import Metrics, measure, wilson_interval
+from hubtune.evaluation.metrics import Metrics, describe_figures, measure, wilson_interval
 
 
 def _measure(scores, truth):
@@ -93,3 +94,51 @@ def test_the_best_model_is_chosen_by_mean_average_precision_where_there_is_one()
     figures = labels.as_dict()
     assert Metrics(**{**figures, "interval": tuple(figures["interval"])}) == labels
     assert replace(metrics, mean_ap=math.nan).selection_figure == 0.5
+
+
+FIGURES = Metrics(0.8, 0.5, 120, wilson_interval(96, 120), top5=0.99, largest_class=0.2)
+
+
+def test_a_notebook_shows_the_figures_with_the_interval():
+    shown = CellHtml(FIGURES._repr_html_())
+    heading, row = shown.rows
+    assert dict(zip(heading, row, strict=True)) == {
+        "": "",
+        "accuracy": "80.0 %",
+        "95 % interval": "72.0–86.2 %",
+        "right": "96",
+        "pictures": "120",
+        "top-5": "99.0 %",
+        "loss": "0.500",
+    }
+    assert not shown.alerts
+
+
+def test_a_notebook_shows_a_warning_where_guessing_may_be_as_good_and_unreadable_images():
+    poor = replace(FIGURES, accuracy=0.25, interval=(0.18, 0.33), unreadable=3)
+    shown = CellHtml(poor._repr_html_())
+    assert shown.alerts == [poor.chance_level]
+    assert shown.rows[1][shown.rows[0].index("unreadable")] == "3"
+
+
+def test_a_notebook_shows_the_mean_average_precision_of_several_labels_and_a_dash_without_figures():
+    several = replace(FIGURES, mean_ap=0.75, top5=None)
+    heading, row = CellHtml(several._repr_html_()).rows
+    assert heading[1:3] == ["mAP", "all labels right"] and row[1:3] == ["75.0 %", "80.0 %"]
+    none = Metrics(math.nan, math.nan, 0, (0.0, 1.0), 2, mean_ap=math.nan)
+    assert CellHtml(none._repr_html_()).rows[1] == ["", "–", "–", "–", "–", "0", "–", "2", ""]
+
+
+def test_lists_without_a_figure_have_a_dash_and_remarks_stand_at_the_end():
+    plain = replace(FIGURES, top5=None)
+    parts = describe_figures({"test": FIGURES, "validate": plain}, {"validate": "chosen on it <"})
+    heading, test, validate = CellHtml(str(parts[0])).rows
+    assert (test[0], validate[0]) == ("test", "validate")
+    assert (test[-1], validate[-1]) == ("", "chosen on it <")
+    assert validate[heading.index("top-5")] == "–"
+
+
+def test_metrics_are_read_back_from_json():
+    assert Metrics.from_dict(FIGURES.as_dict()) == FIGURES
+    old = {"accuracy": 0.75, "loss": 0.5, "count": 4, "interval": [0.3, 0.95]}
+    assert Metrics.from_dict(old) == Metrics(0.75, 0.5, 4, (0.3, 0.95))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.images import noise_image
+from support.notebooks import CellHtml
 from support.orientation import save_oriented
 from support.split_folder import draw_split
 from support.tiny_task import smallnet, train_frozen
@@ -152,3 +153,26 @@ def test_features_are_of_unit_length_and_those_of_the_scores(run, mixed):
     assert np.isnan(features[np.logical_not(readable)]).all()
     [scored] = model.score([mixed[1]])
     np.testing.assert_allclose(features[1], scored.features, atol=1e-6)
+
+
+def test_a_notebook_shows_classes_module_views_and_figures(run):
+    model = hubtune.load_model(run.path)
+    shown = CellHtml(model._repr_html_())
+    rows = {row[0]: row[1:] for row in shown.rows}
+    assert rows["classes"] == ["a · b · c"]
+    assert (rows["module"], rows["strategy"]) == (["smallnet"], ["frozen"])
+    assert rows["views"][0].startswith("whole") and rows["folder"] == [str(run.best_model)]
+    assert rows["test"][3] == "12" and rows["validate"][3] == "6"
+    assert repr(model) == "Model('smallnet', 3 classes)"
+
+
+def test_a_notebook_shows_the_first_of_many_classes_and_figures_that_it_knows(run):
+    model = hubtune.load_model(run.path)
+    fields = {"labels": [f"<{number}>" for number in range(100)], "metrics": {"test": {"acc": 1.0}}}
+    model.card = model.card.model_copy(update=fields)
+    shown = CellHtml(model._repr_html_())
+    assert "<29> and 70 more" in shown.text and "<30>" not in shown.text
+    assert "accuracy" not in shown.text
+    thresholds = {"multi_label": True, "thresholds": [0.5] * 100}
+    model.card = model.card.model_copy(update=thresholds)
+    assert CellHtml(model._repr_html_()).rows[0][0] == "labels"

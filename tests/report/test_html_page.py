@@ -1,12 +1,10 @@
 """Pages have a policy that allows their one style, and escape all text."""
 
-import base64
-
 import pytest
 from jinja2 import UndefinedError
 from support.pages import HOSTILE, check_closed
 
-from hubtune.report.html_page import data_address, render_page
+from hubtune.report.html_page import render_page
 
 CONTENT = {
     "source": HOSTILE,
@@ -27,8 +25,3 @@ def test_text_is_escaped_and_the_policy_names_the_style():
 def test_a_missing_value_is_a_mistake_in_the_program():
     with pytest.raises(UndefinedError):
         render_page("scan", "en", **{name: CONTENT[name] for name in CONTENT if name != "remarks"})
-
-
-def test_a_picture_becomes_an_address_that_holds_it():
-    address = data_address(b"abc", "webp")
-    assert address == f"data:image/webp;base64,{base64.b64encode(b'abc').decode()}"

@@ -1,4 +1,4 @@
-"""Thumbnails are small, carry no metadata, and are made once."""
+"""Thumbnails of pages are small, carry no metadata, and are made once."""
 
 import io
 import os
@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from support.reports import draw_images
 
+from hubtune.data.images.thumbnails import SIDE
 from hubtune.report import thumbnails
-from hubtune.report.thumbnails import SIDE, make_thumbnails
+from hubtune.report.thumbnails import make_thumbnails
 from hubtune.storage.cache_folder import cache_root
 
 
@@ -22,8 +23,8 @@ def images(tmp_path):
 
 @pytest.fixture
 def count_made(monkeypatch):
-    made, make = [], thumbnails._make_thumbnail
-    monkeypatch.setattr(thumbnails, "_make_thumbnail", lambda path: made.append(path) or make(path))
+    made, make = [], thumbnails.make_thumbnail
+    monkeypatch.setattr(thumbnails, "make_thumbnail", lambda path: made.append(path) or make(path))
     # The time of the last change of state cannot be set, and is that of the test.
     monkeypatch.setattr("hubtune.data.scan.scan_cache._RACY_SECONDS", -10)
     return made

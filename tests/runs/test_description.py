@@ -1,10 +1,13 @@
 """A run is only resumed with the recipe and the lists that it was started with."""
 
 import json
+import sys
 
 import pytest
+from support.notebooks import fake_notebook
 
 import hubtune
+from hubtune.runs.description import describe_machine
 
 
 def test_another_recipe_and_other_lists_are_refused_and_other_threads_warned_of(run, told):
@@ -28,3 +31,9 @@ def test_a_run_goes_on_with_another_engine_unless_one_of_them_is_for_int8(run):
     run(engine="openvino", resume=True)
     with pytest.raises(hubtune.UsageError, match=r"train.engine: 'paddle', now 'openvino-int8'"):
         run(engine="openvino-int8", resume=True)
+
+
+def test_a_notebooks_run_records_no_command(monkeypatch):
+    assert describe_machine("cpu")["command"] == sys.argv
+    fake_notebook(monkeypatch)
+    assert describe_machine("cpu")["command"] is None

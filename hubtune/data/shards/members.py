@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from os.path import lexists
 from pathlib import Path
@@ -79,27 +80,27 @@ class PackedShard:
             DamagedMemberError: the image is not as it was packed.
             MachineError: the bucket cannot be read.
         """
+        if self.address is None:
+            return self.read_local(member)
+        with suppress(FileNotFoundError, DamagedMemberError):
+            return self.read_local(member)
         try:
-            with open_regular(self.file) as file:
-                file.seek(member.offset)
-                content = file.read(member.size)
-            if _is_right(content, member):
-                return content
-        except FileNotFoundError:
-            if self.address is None:
-                raise
-        if self.address is not None:
-            try:
-                content = _store(self.address).get_range(self.entry.name, member.offset, member.size)
-            except MissingObjectError:
-                raise DamagedMemberError("its shard is no longer in the bucket") from None
-            if _is_right(content, member):
-                return content
+            content = _store(self.address).get_range(self.entry.name, member.offset, member.size)
+        except MissingObjectError:
+            raise DamagedMemberError("its shard is no longer in the bucket") from None
+        return _checked(content, member)
+
+    def read_local(self, member: PackedImage) -> bytes:
+        """Return the content of an image of a shard that is on this machine; errors as of :meth:`read`."""
+        with open_regular(self.file) as file:
+            file.seek(member.offset)
+            return _checked(file.read(member.size), member)
+
+
+def _checked(content: bytes, member: PackedImage) -> bytes:
+    if hashlib.sha256(content).digest() != member.sha256:
         raise DamagedMemberError("not as it was packed: its shard is damaged or was replaced")
-
-
-def _is_right(content: bytes, member: PackedImage) -> bool:
-    return hashlib.sha256(content).digest() == member.sha256
+    return content
 
 
 def find_member(path: str | os.PathLike[str]) -> PackedImage | None:
@@ -130,6 +131,12 @@ def read_member(path: str | os.PathLike[str]) -> bytes | None:
     """
     member = find_member(path)
     return None if member is None else member.shard.read(member)
+
+
+def read_local_member(path: str | os.PathLike[str]) -> bytes | None:
+    """Return what :func:`read_member` does, but of shards on this machine only; errors are the same."""
+    member = find_member(path)
+    return None if member is None else member.shard.read_local(member)
 
 
 def reading_order(path: Path) -> tuple[str, str]:

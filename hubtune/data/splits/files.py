@@ -5,12 +5,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, takewhile
+from itertools import chain, count, takewhile
 from os.path import lexists, normpath  # Path.exists() raises in a folder without access
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from hubtune.data.bucket_lists import image_root, mirrored_from
 from hubtune.data.dedup.groups import GROUP_KINDS
@@ -31,7 +32,9 @@ from hubtune.data.list_files import (
 )
 from hubtune.data.listing import PARTS, WORDS, Excluded, ImageEntry
 from hubtune.data.splits.leakage import Leak
+from hubtune.data.splits.split_view import ListedClass, describe_counts, describe_left_out
 from hubtune.errors import MachineError, UsageError
+from hubtune.notebook.html import document, show_safely
 from hubtune.storage.address import check_path
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.regular_file import MOST_LIST_BYTES, read_regular
@@ -85,6 +88,34 @@ class Split:
     def __repr__(self) -> str:
         """Sizes only: a notebook would show every image."""
         return f"Split({', '.join(f'{name}: {len(images):,}' for name, images in self.lists.items())})"
+
+    def _repr_html_(self) -> str | None:
+        """Show the numbers and a few images of each class in a notebook."""
+        return show_safely(
+            lambda: document(*self._describe_counts(), *describe_left_out(self.left_out, self.remarks))
+        )
+
+    def _describe_counts(self) -> list[Markup]:
+        totals = {name: n for name, n in self.image_counts().items() if n or name == "train"}
+        without = [self.counts_without_label()[name] for name in totals]
+        paths: dict[int, list[Path]] = {}
+        for image in chain.from_iterable(self.lists.values()):
+            paths.setdefault(image.label, []).append(image.path)
+        # The labels of images, which are classes or sets of labels, that a row is of.
+        if self.label_sets is None:
+            own = [[number] for number in range(len(self.folders))]
+        else:
+            own = [np.flatnonzero(column).tolist() for column in self.label_sets.matrix.T]
+        names = self.labels if self.label_sets is None else self.label_sets.labels
+        classes = [
+            ListedClass(
+                name,
+                [numbers[part] for part in totals],
+                [path for number in labels for path in paths.get(number, [])],
+            )
+            for name, numbers, labels in zip(names, self.counts().values(), own, strict=True)
+        ]
+        return describe_counts("class" if self.label_sets is None else "label", classes, totals, without)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return class folder → number of images in each list, and left over.

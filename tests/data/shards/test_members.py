@@ -14,6 +14,7 @@ from hubtune.data.shards.members import (
     file_exists,
     find_member,
     find_shard,
+    read_local_member,
     read_member,
     reading_order,
     shards_of,
@@ -48,6 +49,7 @@ def test_other_paths_name_no_image(shards, tmp_path):
         Path("1.jpg"),
     ):
         assert find_member(path) is None and read_member(path) is None
+        assert read_local_member(path) is None
     assert file_exists(tmp_path / "x.tar" / "1.jpg") and not file_exists(first.with_name("1.png"))
     with pytest.raises(ImageError):
         decode(first.with_name("999999999.png"))
@@ -84,8 +86,11 @@ def test_an_image_of_a_shard_in_a_bucket_is_read_by_a_request_or_from_the_fetche
     path = files[0].path
     shard = find_shard(str(path.parent))
     assert not path.parent.exists() and address_of(path.parent.parent) == address
+    with pytest.raises(FileNotFoundError):
+        read_local_member(path)
     assert fetch_shard(shard) and path.parent.is_file()
     own = read_content(path)
+    assert read_local_member(path) == own
     bucket.client.delete_object(Bucket=bucket.name, Key=f"s/{path.parent.name}")
     assert read_content(path) == own
     path.parent.unlink()

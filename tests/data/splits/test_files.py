@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from support.images import draw_tree
+from support.multi_label import LABELS, draw_label_lists
+from support.notebooks import CellHtml
 from support.scans import fake_label_scan, fake_scan, near, split_scan
 
+import hubtune
 from hubtune.data.dataset import LIST_NAMES, ListDataset
 from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import Excluded, ImageEntry
@@ -130,3 +133,36 @@ def test_lists_of_several_labels_have_a_value_for_each_and_counts_are_of_labels(
         assert document["images"] == {"train": 4, "validate": 0, "test": 0, "left_over": 2}
     assert split.counts_without_label() == {"train": 1, "validate": 0, "test": 0, "left_over": 2}
     assert "multi_label" not in split_scan(fake_scan({"a": 2, "b": 2})).as_dict()
+
+
+def test_a_notebook_shows_the_lists_of_each_class_with_images(drawn):
+    split = split_of(drawn, test=ONE, train=1, labels={"dog": "<狗>", "cat": "cat"})
+    shown = CellHtml(split._repr_html_())
+    assert [row[:5] for row in shown.rows] == [
+        ["class", "train", "validate", "test", "left over"],
+        ["<狗>", "1", "1", "1", "1"],
+        ["cat", "1", "1", "1", "1"],
+        ["total", "2", "2", "2", "2"],
+    ]
+    assert [len(row.findall(".//img")) for row in shown.all("tr")] == [0, 3, 3, 0]
+
+
+def test_a_notebook_shows_the_images_of_each_label(tmp_path):
+    split = hubtune.split(draw_label_lists(tmp_path / "several", 30))
+    shown = CellHtml(split._repr_html_())
+    assert shown.rows[0][0] == "label" and [row[0] for row in shown.rows[1:5]] == [*LABELS]
+    assert (shown.rows[5][0], shown.rows[6][:2]) == ("(no label)", ["total", "18"])
+    red = [image.get("title") for image in shown.all("tr")[1].iter("img")]
+    paths = {image.path.name: image.label for images in split.lists.values() for image in images}
+    assert all(split.label_sets.matrix[paths[name], 0] for name in red) and len(red) == 5
+
+
+def test_a_notebook_shows_what_is_left_out_and_images_that_are_gone(drawn):
+    (drawn / "cat" / "bad.png").write_bytes(b"no picture")
+    split = hubtune.split(drawn, val=1)
+    for path in (drawn / "dog").iterdir():
+        path.unlink()
+    shown = CellHtml(split._repr_html_())
+    assert shown.alerts[0].startswith("1 file left out") and "bad.png" in shown.alerts[0]
+    assert [len(row.findall(".//img")) for row in shown.all("tr")][1:3] == [4, 0]
+    assert shown.rows[2][-1] == "– – – –"
