@@ -10,6 +10,7 @@ import click
 import hubtune
 from hubtune.cli.console import (
     echo,
+    echo_titled,
     figures,
     print_json,
     say,
@@ -252,11 +253,11 @@ def _print_result(run: "hubtune.Run", task: "hubtune.ImageClassifierTask", trust
     from hubtune.train.strategies import TRAINERS
 
     if run.validate is not None:
-        echo(f"Validation: {figures(run.validate)}")
+        echo_titled("Validation:", figures(run.validate), 11)
         if TRAINERS[task.config.strategy.name].chosen_on_validation:
             echo("            slightly optimistic, because the best model was chosen on it")
     if run.test is not None:
-        echo(f"Test:       {figures(run.test)}")
+        echo_titled("Test:", figures(run.test), 11)
         if "test" in task.dataset.repeated:
             echo(f"            {shown(task.dataset.repeated['test'])}")
     if run.chance_level is not None:
@@ -264,7 +265,7 @@ def _print_result(run: "hubtune.Run", task: "hubtune.ImageClassifierTask", trust
     if run.validate is None and run.test is None:
         echo("Accuracy:   not measured, as no validation or test list has a picture that can be read")
     if len(run.views) > 1 or run.cross_validated is not None:
-        echo(f"Views:      {', '.join(run.views)}")
+        echo_titled("Views:", ", ".join(run.views), 11)
     if any(run.skipped.values()):
         lists = ", ".join(f"{count:,} {list_title(name)}" for name, count in run.skipped.items() if count)
         echo(f"Skipped:    {lists}; {shown(run.path / 'skipped.csv')} gives the reasons")

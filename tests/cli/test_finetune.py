@@ -1,9 +1,12 @@
 """``hubtune finetune`` with folders, recipes and runs."""
 
+import re
 import shutil
 
 import pytest
 from support.commands import json_of, options
+
+from hubtune.text import columns
 
 SMALLNET = options("module.name=smallnet", "module.weights=none")
 
@@ -44,6 +47,17 @@ def test_a_recipe_is_run_and_its_run_folder_repeats_it(pics, here, run_here, ass
     one, other = (here / "runs" / name / "best_model/model.safetensors" for name in ("small", "again"))
     assert one.read_bytes() == other.read_bytes()
     assert_refused(("finetune runs/small", 2, "Error: runs/small is a run: continue it with --resume"))
+
+
+def test_figures_are_one_below_the_other_in_chinese(pics, run_here, monkeypatch):
+    monkeypatch.setenv("HUBTUNE_LANG", "zh")
+    done = run_here("finetune", "pics", *SMALLNET)
+    assert done.returncode == 0, done.stderr
+    results = [line for line in done.stdout.splitlines() if re.match("验证集：|测试集：|最优模型：", line)]
+    assert len(results) == 3
+    for line in results:
+        title, gap = re.match("([^ ]+)( +)", line).groups()
+        assert columns(title + gap) == 12
 
 
 @pytest.mark.parametrize(

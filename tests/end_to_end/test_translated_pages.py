@@ -12,6 +12,12 @@ PAGES |= {f"docs/{path.name}": f"docs/zh/{path.name}" for path in sorted(ROOT.gl
 _NOTEBOOKS = {
     f"docs/notebooks/{path.name}": f"docs/zh/notebooks/{path.name}" for path in ROOT.glob("docs/notebooks/*")
 }
+# A picture that has one of the same name in docs/zh is shown in Chinese.
+IMAGES = {
+    f"docs/{path.name}": f"docs/zh/{path.name}"
+    for path in sorted(ROOT.glob("docs/zh/*"))
+    if path.suffix in (".png", ".svg")
+}
 _ADDRESSES = {"https://www.paddlepaddle.org.cn/en": "https://www.paddlepaddle.org.cn"}
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _MARKS = (r"^#+ ", r"^\|", r"^ *(?:-|\d+\.) ", r"^!\[", r"^> ")
@@ -50,7 +56,7 @@ def test_a_translation_has_the_same_structure(english):
     links = [_links(page, _prose(text)) for page, text in ((english, first), (translated, second))]
     # Each may link to the other, and a translation to the glossary.
     others = {english, translated, "docs/zh/glossary.md"}
-    translations = {**_ADDRESSES, **PAGES, **_NOTEBOOKS}
+    translations = _ADDRESSES | PAGES | _NOTEBOOKS | IMAGES
     wanted = [translations.get(link, link) for link in links[0] if link not in others]
     assert sorted(wanted) == sorted(link for link in links[1] if link not in others)
     first, second = _prose(first), _prose(second)
