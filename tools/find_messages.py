@@ -2,7 +2,8 @@
 
 A message is written as its template: ``{files} written to {folder}``. The names of the fields come from the
 expressions. Alternatives in an f-string (``{'is' if count == 1 else 'are'}``) make a message each, so that a
-translation is of a whole sentence. ``not_messages.txt`` lists what only looks like a message.
+translation is of a whole sentence. ``words.txt`` lists words that stand alone, and ``not_messages.txt`` what
+only looks like a message.
 """
 
 import ast
@@ -21,10 +22,14 @@ from hubtune.recipe.shipped import shipped_recipes
 
 PACKAGE = Path(__file__).parents[1] / "hubtune"
 NOT_MESSAGES = Path(__file__).with_name("not_messages.txt")
+# Words and short phrases that stand alone: headings, states, and what is put together in several places.
+WORDS = Path(__file__).with_name("words.txt")
 
 # Texts of networks, of other languages' sources, and of PaddleHub's interface, whose log is PaddleHub's.
 _OTHER_TEXTS = (
     "messages/",
+    "notebook/html.py",
+    "notebook/kernel.py",
     "paddlehub/",
     "report/model_readme.py",
     "report/charts.py",
@@ -88,65 +93,6 @@ _CLICK = (
     "[required]",
 )
 
-# Words that stand alone: of the doctor, of the help's headings, and of a run's progress.
-_WORDS = (
-    "good",
-    "note",
-    "bad",
-    "Usage:",
-    "Options",
-    "Commands",
-    "More",
-    "required",
-    "validate",
-    "loss",
-    "acc",
-)
-_WORDS += ("best so far", "default: {value}", "total", "Software", "Paddle and engines", "Machine", "Folders")
-_WORDS += ("Settings", "Lists", "Training", "Recipe", "Pictures", "Run", "Error:", "training", "train")
-_WORDS += ("left out", "wrong", "missing", "damaged", "ignored", "folder", "folders", "features", "nothing")
-_WORDS += (
-    "95 % interval",
-    "Processor",
-    "Cache",
-    "Working folder",
-    "Temporary folder",
-    "byte-equal",
-    "similarity",
-    "yes",
-    "no",
-    "{n} train",
-)
-_WORDS += (
-    "{n} validate",
-    "{n} test",
-    "{n} byte-equal",
-    "{n} nearly equal",
-    "{n} equal",
-    "{n} of the same thing",
-)
-_WORDS += (
-    "{n} of a group that was given",
-    "{n} of one thing",
-    "{n} of {n2} {words}",
-    "the test",
-    "a list",
-    "an empty list",
-    "a number",
-    "a folder",
-    "a dictionary",
-    "null (nothing)",
-    "class",
-    "empty file",
-    "the connection broke",
-    "{n} in no list",
-    "{n} given",
-    "{n} note",
-    "{n} notes",
-)
-_WORDS += ("copies", "blank", "blurred", "fold {n}", "under {n} %", "{source} is {taken_for}")
-_WORDS += tuple(f"{{n}} {kind} {noun}" for kind in ("validation", "test") for noun in ("picture", "pictures"))
-
 _Part = str | ast.expr
 
 
@@ -160,7 +106,8 @@ def find_messages() -> dict[str, set[str]]:
             tree = ast.parse(file.read_text(encoding="utf-8"))
             for message in (*_Finder(tree).messages(), *_column_headings(tree), *_groups(tree)):
                 found.setdefault(message, set()).add(name)
-    for message in (*_CLICK, *_WORDS, *_recipe_texts(), *_help_of(hubtune_command, None)):
+    words = WORDS.read_text(encoding="utf-8").splitlines()
+    for message in (*_CLICK, *words, *_recipe_texts(), *_help_of(hubtune_command, None)):
         found.setdefault(message, set()).add("cli/help.py")
     return {message: files for message, files in found.items() if repr(message)[1:-1] not in left_out}
 
