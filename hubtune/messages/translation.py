@@ -233,11 +233,13 @@ def _joined(text: str, items: list[str | None], marks: dict[str, str]) -> str:
     parts[::2] = [item or part for item, part in zip(items, parts[::2], strict=True)]
     for place in range(1, len(parts), 2):
         mark = marks[parts[place]]
-        is_close = mark in "，、；" or _WIDE_END.search(parts[place - 1])
-        parts[place] = mark if is_close else f" {mark} "
+        if mark not in "，、；":  # a blank beside Latin letters
+            before = "" if _WIDE_END.search(parts[place - 1]) else " "
+            mark = f"{before}{mark}{' ' if parts[place + 1][:1].isascii() else ''}"
+        parts[place] = mark
     return "".join(parts)
 
 
 def _english(text: str) -> int:
     """Return the number of lower-case words, which are mostly not translated."""
-    return len(re.findall(r"(?<![\w/.-])[a-z]{2,}(?![\w/=.(-])", text))
+    return len(re.findall(r"(?<![\w/.-])[a-z]{2,}(?![\w/=.(-])", text, re.ASCII))
