@@ -83,6 +83,11 @@ class Phrases:
             }
         )
 
+    @staticmethod
+    def sentences(*texts: str) -> str:
+        """Join sentences: with blanks between them, but for those of Chinese."""
+        return "".join(text if text.endswith("。") else f"{text} " for text in texts).rstrip()
+
     def short(self, label: str) -> str:
         """Return a class name for a narrow place, escaped."""
         return escaped(label if len(label) <= _NARROW_NAME else f"{label[: _NARROW_NAME - 1]}…")

@@ -287,5 +287,7 @@ def describe_curve(curve: MeasuredCurve, phrases: Phrases) -> str:
     text %= {"gain": gain, "low": low, "high": high}
     if not curve.weakest:
         return text
-    weakest = phrases.gettext("Most in need of them: %s.") % ", ".join(map(phrases.quoted, curve.weakest))
-    return f"{text} {weakest}"
+    weakest = phrases.gettext("Most in need of them: %s.") % phrases.gettext(", ").join(
+        map(phrases.quoted, curve.weakest)
+    )
+    return phrases.sentences(text, weakest)
