@@ -6,6 +6,8 @@ BIN := .venv/bin
 
 # Tests that walk all networks: long, independent of one another, and each on one core.
 WALKS := tests/models tests/inference tests/export tests/train/test_gradient.py
+# Tests that start several processes, or measure time.
+ALONE := tests/end_to_end tests/serve tests/runs tests/train/distributed tests/doctor tests/benchmarks
 
 .PHONY: demo test test-slow faults faults-short lint format clean
 
@@ -17,7 +19,8 @@ test: .venv/ready
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow -n 2 $(WALKS)
-	$(BIN)/python -m pytest -m slow $(WALKS:%=--ignore=%)
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(patsubst %,--ignore=%,$(WALKS) $(ALONE))
+	$(BIN)/python -m pytest -m slow $(ALONE)
 
 faults: .venv/ready
 	$(BIN)/python -m benchmarks.faults

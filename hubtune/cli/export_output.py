@@ -87,7 +87,7 @@ def _print_bench(rows: Sequence["BenchRow"]) -> None:
         ]
         for row in rows
     ]
-    print_table([["program", "number format", accuracy, "ms a picture", "MB"], *cells], sides="<<")
+    print_table([["program", "numbers", accuracy, "ms a picture", "MB"], *cells], sides="<<")
 
 
 def describe_parity(parity: "Parity") -> str:

@@ -30,7 +30,7 @@ _WIDE_END = re.compile(r"[\u2e80-\u9fff\uff00-\uffef]$")
 _DEEPEST = 6  # of messages in messages
 _MOST_READINGS = 4  # of a text
 _MOST_PIECES = 24  # of a text that is divided
-_MOST_KEPT = 5000  # texts
+_MOST_CACHED = 5000  # texts
 # Fields that hold words of hubtune's, never a name of a user's.
 _WORD_FIELDS = {
     *("description", "fault", "fitted", "folder_title", "kind", "known", "list", "list_name", "lists"),
@@ -66,7 +66,7 @@ class _Translator:
     def __init__(self, code: str) -> None:
         self._messages = KnownMessages(code)
         self.phrases = self._messages.phrases
-        self._kept: dict[tuple[str, int], str] = {}
+        self._cached: dict[tuple[str, int], str] = {}
 
     @staticmethod
     @cache
@@ -109,15 +109,15 @@ class _Translator:
     def _part(self, text: str, depth: int) -> str:
         """Translate a message, or what it is put together of, in the way that leaves the least English."""
         key = text, depth
-        if key not in self._kept:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.clear()
+        if key not in self._cached:
+            if len(self._cached) >= _MOST_CACHED:
+                self._cached.clear()
             whole = self._message(text, depth)
             if whole is None or _english(whole):
                 ways = [*([] if whole is None else [whole]), *self._divided(text, depth)]
                 whole = min(ways, key=_english, default=text)
-            self._kept[key] = whole
-        return self._kept[key]
+            self._cached[key] = whole
+        return self._cached[key]
 
     def _divided(self, text: str, depth: int) -> Iterator[str]:
         """Yield translations of the parts of a text that is no message as a whole."""

@@ -20,7 +20,7 @@ def test_a_file_without_a_published_sum_is_called_so(here, run_here, monkeypatch
     arguments = ("data", "pull", "paddlehub_flowers", "--from", "flower_photos.tar.gz")
     with published(monkeypatch, "paddlehub_flowers", files):
         done = run_here(*arguments)
-        assert "no published checksum, so it cannot be verified" in done.stderr
+        assert "without a published checksum, so that it cannot be verified" in done.stderr
         assert done.stderr.endswith("Next: hubtune finetune paddlehub_flowers\n")
         assert json_of(run_here(*arguments, "--json"))["folder"] in done.stdout
 

@@ -45,7 +45,7 @@ def test_int8_and_a_bench_are_printed(tmp_path, capsys):
         "9 MB",
     ]
     assert [line.split() for line in lines[3:4] + lines[5:]] == [
-        "program precision accuracy on the validation list ms a picture MB".split(),
+        "program numbers accuracy on the validation list ms a picture MB".split(),
         "hubtune (openvino) float32 85.0 % 26.4 10.4".split(),
         "OpenVINO int8 85.0 % 13.0 3.0".split(),
     ]

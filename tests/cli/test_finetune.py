@@ -28,7 +28,7 @@ def test_a_folder_without_lists_is_split_into_the_run_and_resume_continues_the_n
     resumed = {"runs/pics": "runs/pics", "runs/pics-2": "runs/pics-2", "pics": "runs/pics-2"}
     for name, expected in resumed.items():
         assert json_of(run_here("finetune", name, "--resume", "--json"))["run"] == expected
-    message = "train.batch_size: 32, now 2"
+    message = "train.batch_size was 32 and is now 2"
     assert_refused(("finetune runs/pics --resume -o train.batch_size=2", 2, message))
 
 

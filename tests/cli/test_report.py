@@ -108,4 +108,4 @@ def test_a_multi_label_run_has_a_page_of_its_labels(tmp_path, monkeypatch):
     assert own.partition("How sure the model is On")[2] == again.partition("How sure the model is On")[2]
     table = write_label_table(tmp_path / "data/table.csv", paths, truth)
     output_of(command, *ENGINE, "--on", table, "-o", "page.html", "--lang", "zh")
-    assert "100 张图片上各标签的平均精度均值 (mAP)" in page_of(tmp_path / "page.html").text
+    assert "100 张图片上各标签的平均精度均值（mAP）" in page_of(tmp_path / "page.html").text

@@ -129,7 +129,7 @@ def test_the_chinese_page_has_a_translation_of_every_message(images, monkeypatch
     monkeypatch.setattr(gettext, "translation", translation)
     page = render_run_report(full_label_report(images), language="zh", images=True)
     assert missing == []
-    assert "平均精度均值 (mAP)" in page
+    assert "平均精度均值（mAP）" in page
 
 
 def test_a_page_of_many_labels_and_pictures_stays_small():

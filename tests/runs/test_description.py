@@ -12,7 +12,7 @@ from hubtune.runs.description import describe_machine
 
 def test_another_recipe_and_other_lists_are_refused_and_other_threads_warned_of(run, told):
     folder = run().path
-    with pytest.raises(hubtune.UsageError, match=r"train.epochs: 2, now 1"):
+    with pytest.raises(hubtune.UsageError, match=r"train.epochs was 2 and is now 1"):
         run(epochs=1, resume=True)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["machine"]["paddle_threads"] = 77
@@ -29,7 +29,7 @@ def test_another_recipe_and_other_lists_are_refused_and_other_threads_warned_of(
 def test_a_run_goes_on_with_another_engine_unless_one_of_them_is_for_int8(run):
     run()
     run(engine="openvino", resume=True)
-    with pytest.raises(hubtune.UsageError, match=r"train.engine: 'paddle', now 'openvino-int8'"):
+    with pytest.raises(hubtune.UsageError, match=r"train.engine was 'paddle' and is now 'openvino-int8'"):
         run(engine="openvino-int8", resume=True)
 
 
