@@ -152,9 +152,9 @@ def _explain(error: BaseException) -> int | None:
         case HubtuneError():
             return _fail(str(error), error.exit_code)
         case ModuleNotFoundError(name="paddle"):
-            from hubtune.extras import PADDLE_MISSING
+            from hubtune.extras import paddle_missing
 
-            return _fail(PADDLE_MISSING, MachineError.exit_code)
+            return _fail(paddle_missing(), MachineError.exit_code)
         case MemoryError() | ImportError() | RuntimeError() if _is_shortage(error):
             from hubtune.hardware.memory import free_memory
 
