@@ -25,7 +25,6 @@ NOT_MESSAGES = Path(__file__).with_name("not_messages.txt")
 # Texts of networks, of other languages' sources, and of PaddleHub's interface, whose log is PaddleHub's.
 _OTHER_TEXTS = (
     "messages/",
-    "models/",
     "paddlehub/",
     "report/model_readme.py",
     "report/charts.py",
@@ -47,7 +46,7 @@ _NO_MESSAGES_IN |= {
 }
 _TITLE = re.compile(r"\s*([A-Z][a-z]+(?: [a-z]+)*:)(?: |$)")
 _CONVERSION = re.compile(
-    r"\{\w*(?::[^{}]*)?\}|%(?:\((?P<name>\w+)\))?[-+#0 ]*\d*(?:\.\d+)?(?P<kind>[sdrfgexa%])"
+    r"\{\w*(?::[,.\d]*[dfgs]?)?\}|%(?:\((?P<name>\w+)\))?[-+]?(?:\.\d+)?(?P<kind>[sdrfgexa%])"
 )
 
 # Texts that click writes itself.
@@ -130,6 +129,17 @@ _WORDS += (
     "{n} of a group that was given",
     "{n} of one thing",
     "{n} of {n2} {words}",
+    "the test",
+    "a list",
+    "an empty list",
+    "a number",
+    "a folder",
+    "a dictionary",
+    "null (nothing)",
+    "class",
+    "empty file",
+    "the connection broke",
+    "{n} in no list",
     "{n} given",
     "{n} note",
     "{n} notes",
@@ -224,7 +234,9 @@ class _Finder:
                 continue
             variants = _variants(node)
             for parts in variants:
-                if _reads_like_words([part if isinstance(part, str) else None for part in parts]):
+                if _reads_like_words(
+                    [part if isinstance(part, str) else _counted_noun(part) for part in parts]
+                ):
                     yield _template(parts)
                 elif isinstance(parts[0], str) and (title := _TITLE.match(parts[0])):
                     yield title[1]
@@ -283,10 +295,47 @@ class _Alternatives(ast.NodeTransformer):
         self._values = outer
         return node
 
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Make f-strings of the messages of the log, whose values are arguments."""
+        self.generic_visit(node)
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="logger"), attr=method), args=arguments):
+                place = 1 if method == "log" else 0
+                given = [
+                    value
+                    for argument in arguments[place + 1 :]
+                    for value in (
+                        argument.value.elts
+                        if isinstance(argument, ast.Starred) and isinstance(argument.value, ast.Tuple)
+                        else [argument]
+                    )
+                ]
+                match arguments[place : place + 1]:
+                    case [ast.Constant(value=str(text))] if text.count("%") - 2 * text.count("%%") == len(
+                        given
+                    ):
+                        node.args[place] = _as_f_string(text, given)
+        return node
+
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
         if isinstance(node.value, ast.Name) and node.value.id in self._values:
             node.value = self._values[node.value.id]
         return node
+
+
+def _as_f_string(text: str, values: Sequence[ast.expr]) -> ast.JoinedStr:
+    """Return ``"%s of %d" % (a, b)`` as ``f"{a} of {b:d}"``."""
+    parts: list[ast.expr] = []
+    end, rest = 0, iter(values)
+    for found in _CONVERSION.finditer(text):
+        parts.append(ast.Constant(text[end : found.start()]))
+        if found["kind"] == "%":
+            parts.append(ast.Constant("%"))
+        else:
+            form = ast.JoinedStr([ast.Constant(found["kind"])]) if found["kind"] in "dfge" else None
+            parts.append(ast.FormattedValue(next(rest), -1, form))
+        end = found.end()
+    return ast.JoinedStr([*parts, ast.Constant(text[end:])])
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -308,7 +357,11 @@ def _variants(node: ast.AST) -> list[list[_Part]]:
         case ast.Constant(value=None):
             return [[""]]
         case ast.JoinedStr(values=values):
-            return _combined([_variants(value) for value in values], node)
+            choices = [
+                [[str(value.value)]] if isinstance(value, ast.Constant) else _variants(value)
+                for value in values
+            ]
+            return _combined(choices, node)
         case ast.FormattedValue(value=value) if node.format_spec is None and node.conversion == -1:
             return _variants(value) if _has_alternatives(value) else [[value]]
         case ast.FormattedValue():
@@ -372,6 +425,14 @@ def _reads_like_words(parts: Sequence[str | None], least: int = 2) -> bool:
     if len(words) >= least:
         return bool(re.search(r"[A-Za-z,:;.] [A-Za-z{]|[}] [A-Za-z]", text)) or least == 1
     return None in parts and any(len(word) > 2 and word.islower() for word in words) and " " in text
+
+
+def _counted_noun(part: ast.expr) -> str | None:
+    """Return the noun that a field has after its number, which is a word of the message; ``None`` without."""
+    match part:
+        case ast.Call(func=ast.Name(id="plural"), args=[_, ast.Constant(value=str(noun))]):
+            return noun
+    return None
 
 
 def _template(parts: Sequence[_Part]) -> str:

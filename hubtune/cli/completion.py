@@ -6,7 +6,7 @@ from pathlib import PurePath
 import click
 from click.shell_completion import get_completion_class
 
-from hubtune.cli.console import echo, say
+from hubtune.cli.console import say
 from hubtune.errors import UsageError
 
 _SHELLS = ("bash", "zsh", "fish")
@@ -35,5 +35,5 @@ def command(shell: str | None) -> None:
 
     known = get_completion_class(chosen)
     assert known is not None
-    echo(known(hubtune_command, {}, _PROGRAM, _VARIABLE).source())
+    click.echo(known(hubtune_command, {}, _PROGRAM, _VARIABLE).source())
     say(f"For good: write this into {_FILES[chosen]}")

@@ -42,10 +42,11 @@ def pull(
     say(f"Licence of the pictures: {dataset.licence}")
     for file in dataset.files:
         size = "" if file.bytes is None else f", {format_bytes(file.bytes)}"
-        checksum = "no published checksum, so it cannot be verified"
-        if file.sha256 is not None:
-            checksum = f"SHA-256 {file.sha256}"
-        say(f"File: {file.urls[0]}{size}, {checksum}")
+        file_line = f"File: {file.urls[0]}{size}"
+        if file.sha256 is None:
+            say(f"{file_line}, without a published checksum, so that it cannot be verified")
+        else:
+            say(f"{file_line}, SHA-256 {file.sha256}")
     with working_bar("fetching") as progress:
         pulled = pull_dataset(dataset, folder, given=given, progress=progress)
     for remark in pulled.remarks:

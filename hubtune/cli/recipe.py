@@ -13,6 +13,7 @@ from hubtune.cli.options import COUNT, FILE, PATH, json_option, overrides_option
 from hubtune.cli.training_inputs import with_trust
 from hubtune.errors import UsageError, writing
 from hubtune.storage.atomic import write_atomically
+from hubtune.text import escaped_lines
 
 if TYPE_CHECKING:
     from hubtune.compat.translation import Translation
@@ -138,7 +139,7 @@ def from_flags_command(flags: tuple[str, ...], output: Path | None) -> None:
 def print_translation(translation: "Translation", output: Path | None) -> None:
     """Print or write a recipe made from another program's settings, and list what it leaves out."""
     if output is None:
-        echo(translation.as_yaml().removesuffix("\n"))
+        click.echo(escaped_lines(translation.as_yaml().removesuffix("\n")))
         return
     if os.path.lexists(output):
         raise UsageError(f"{shown(output)} is there already: name another file, or remove it")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hubtune.serve.models import ModelTable
 
 TOKEN_VARIABLE = "HUBTUNE_TOKEN"  # its name
-_MISSING = f"A server needs more packages ({{}}): {install_extra('serve')}"
 
 
 @click.command()
@@ -75,7 +74,9 @@ def command(
         from hubtune.serve.security import check_token, is_local, make_token
         from hubtune.serve.server import bind_port, run_server
     except ImportError as error:
-        raise MachineError(import_problem(error) or _MISSING.format(error)) from error
+        raise MachineError(
+            import_problem(error) or f"A server needs more packages ({error}): {install_extra('serve')}"
+        ) from error
     given = token if token is not None else os.environ.get(TOKEN_VARIABLE) or None
     secret = None
     if given is not None:

@@ -9,6 +9,7 @@ import click
 from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.cli.split_output import print_remarks, quote_path, say_repair
 from hubtune.errors import CheckFailedError, UsageError
+from hubtune.messages.translation import translate, translate_word
 
 if TYPE_CHECKING:
     from hubtune.data.dataset import ListDataset
@@ -76,6 +77,10 @@ def _print_leaks(split: "Split") -> None:
     for leak in split.leaks[:_MOST_SHOWN]:
         mate, more = leak.mates[0], len(leak.mates) - 1
         also = f" and {more} more" if more else ""
-        say(f"{leak.part}: {shown(leak.image.name)} – {leak.beside}: {shown(mate.name)}{also} ({leak.kind})")
+        part, beside, kind = map(translate_word, (leak.part, leak.beside, leak.kind))
+        click.echo(
+            f"{part}: {shown(leak.image.name)} – {beside}: {shown(mate.name)}{translate(also)} ({kind})",
+            err=True,
+        )
     if len(split.leaks) > _MOST_SHOWN:
         say(f"… and {len(split.leaks) - _MOST_SHOWN:,} more; --json has all")

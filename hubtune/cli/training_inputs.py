@@ -136,7 +136,7 @@ def make_lists(
     split.write(folder, force=True)
     taken_for = shown(f"{source} is {split.taken_for}")
     say(taken_for)
-    counts = ", ".join(f"{len(split.lists[name]):,} for {title}" for name, title in _LIST_TITLES.items())
+    counts = ", ".join(f"{len(split.lists[name]):,} for {words}" for name, words in _LIST_TITLES.items())
     if any(image.part for image in split.lists["train"]):
         say(f"Lists: {counts}")
     else:

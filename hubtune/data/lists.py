@@ -244,10 +244,8 @@ def _check_repeated(
                 )
             seen.add(path)
         if times := len(part) - len(seen):
-            verb = "repeats" if times == 1 else "repeat"
-            remarks.append(
-                f"{plural(times, 'line')} of the {WORDS.get(name, name)} list {verb} earlier ones."
-            )
+            verb, words = "repeats" if times == 1 else "repeat", WORDS.get(name, name)
+            remarks.append(f"{plural(times, 'line')} of the {words} list {verb} earlier ones.")
     return remarks
 
 

@@ -86,12 +86,15 @@ class Metrics:
         """A sentence for an accuracy that guessing may reach, too; ``None`` for a better one."""
         if not self.count or self.largest_class is None or self.interval[0] > self.largest_class:
             return None
-        naming = "the most frequent class would be right for"
-        if self.mean_ap is not None:
-            naming = "the most frequent set of labels would have every label right for"
+        naming = (
+            "the most frequent class would be right for"
+            if self.mean_ap is None
+            else "the most frequent set of labels would have every label right for"
+        )
+        share = f"{100 * self.largest_class:.1f} %"
         return (
-            f"not shown to be better than guessing: always naming {naming} "
-            f"{100 * self.largest_class:.1f} % of these {self.count:,} pictures"
+            f"not shown to be better than guessing: always naming {naming} {share} of these "
+            f"{self.count:,} pictures"
         )
 
 

@@ -146,8 +146,8 @@ def check_export(
         raise UsageError(f"There is no format {form!r}: choose one of {', '.join(FORMATS)}")
     row = FORMATS[form]
     if int8 and not row.int8_packages:
-        others = " or ".join(name for name, other in FORMATS.items() if other.int8_packages)
-        raise UsageError(f"{row.title} has no int8: use --format {others}, or export without --int8")
+        formats = " or ".join(name for name, other in FORMATS.items() if other.int8_packages)
+        raise UsageError(f"{row.title} has no int8: use --format {formats}, or export without --int8")
     if bench and row.needs_name:
         raise UsageError(f"--bench runs an export by itself, and {row.title} cannot: use another format")
     packages = row.int8_packages if int8 else row.packages

@@ -161,12 +161,17 @@ def adapt_preprocessing(
     size = own.size if settings.size is None else settings.size
     if size != own.size and not takes_size(backbone, size):
         if multiple is None:
-            limit = f"takes pictures of {backbone.input_size}×{backbone.input_size} only: remove size"
-        else:
-            below = size // multiple * multiple
-            near = " or ".join(str(side) for side in (below, below + multiple) if side)
-            limit = f"takes sizes that are multiples of {multiple}: take {near}"
-        raise UsageError(f"size: {size} does not go with {name}, which {limit}")
+            side = backbone.input_size
+            raise UsageError(
+                f"size: {size} does not go with {name}, which takes pictures of {side}×{side} only: remove "
+                "size"
+            )
+        below = size // multiple * multiple
+        choices = " or ".join(str(side) for side in (below, below + multiple) if side)
+        raise UsageError(
+            f"size: {size} does not go with {name}, which takes sizes that are multiples of {multiple}: "
+            f"take {choices}"
+        )
     bits = own.bits if settings.bits == "auto" else settings.bits
     return own.override(name, fit=settings.fit, size=settings.size, channels=settings.channels, bits=bits)
 

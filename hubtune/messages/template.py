@@ -16,12 +16,12 @@ _PATTERNS = {
     "format_bytes": r"[\d,.]+ (?:GB|MB|kB|bytes)",
     "format_duration": r"[\d,.]+ (?:second|minute|hour)s?",
     "folder_title": r"[A-Z][a-z]+(?: folder)?",
-    "words": r"(?:training|validation|test)",
+    "words": r"(?:training|validation|(?:the )?test)",
     "taken_for": r".*; [\d,]+ (?:class|label).*",
     **dict.fromkeys(("near", "suggest", "hint"), r"(?:\s.*)?"),  # a further sentence, or none
 }
 _ANYTHING = r".*?"
-_LEAST_LETTERS = 5
+_LEAST_LETTERS, _LEAST_LETTERS_INSIDE = 5, 8
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Template:
         return cls(tuple(texts), tuple(fields), nouns or {})
 
     def stripped(self) -> "Template":
-        """Return the message without the blanks before it."""
-        return Template((self.texts[0].lstrip(), *self.texts[1:]), self.fields, self.nouns)
+        """Return the message without the blanks or the bullet before it."""
+        return Template((self.texts[0].lstrip(" •*→\n"), *self.texts[1:]), self.fields, self.nouns)
 
     @property
     def size(self) -> int:
@@ -68,7 +68,9 @@ class Template:
         words = re.findall(r"[A-Za-z']+", "{}".join(self.texts))
         letters = sum(map(len, words))
         numbers = sum(_kind(name) in _PATTERNS or _kind(name) in self.nouns for name in self.fields)
-        return (len(words) > 1 and letters >= _LEAST_LETTERS) or (numbers > 0 and letters + numbers > 3)
+        # What has fields on both sides may be any sentence with its words.
+        least = _LEAST_LETTERS if self.texts[0] or self.texts[-1] else _LEAST_LETTERS_INSIDE
+        return (len(words) > 1 and letters >= least) or (numbers > 0 and letters + numbers > 3)
 
     def match(self, text: str) -> dict[str, str] | None:
         """Return the content of the fields if the text is this message."""

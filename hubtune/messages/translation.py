@@ -6,44 +6,34 @@ and written anew with the translated words and the same values.
 """
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
-from hubtune.messages.catalogue import ENGLISH, language, translations
-from hubtune.messages.template import Template
+from hubtune.messages.catalogue import ENGLISH, language
+from hubtune.messages.known_messages import KnownMessages
 from hubtune.text import columns
 
+_ERROR = "Error: "
 _TITLE = re.compile(r"(\s*)([A-Z][a-z ]+:)( +)(\S.*)")
+_COLUMNS = re.compile(r"(\s*\S.*?)(  +(?:— )?)(\S.*)")
+_BULLET = re.compile(r"\s*[→·•*—–-] ")
 # An indentation, a bullet, a number, or the line of a file that a message is about.
-_INDENT = re.compile(r"(?:Error: )?\s*(?:[→·•*—–-]\s+|\d+\.\s+)?(?:\S+:\d+(?::\d+)?: )?")
+_INDENT = re.compile(r"\s*(?:[→·•*—–-]\s+|\d+\.\s+)?(?:\S+:\d+(?::\d+)?: )?")
 # Where a piece begins that says more, with its own punctuation.
-_STARTS = tuple(map(re.compile, (r"(?=, )", r"(?=; )", r"(?=: )", r"(?= \()", r"(?= and )")))
-# Ends of sentences and of clauses, at which a text is divided that is no message as a whole.
-_JOINTS = tuple(map(re.compile, (r"(?<=[a-z0-9)'%}][.?!]) (?=[A-Z'\[])", r"; ", r": ")))
+_PIECE = re.compile(r"(?=, )|(?=; )|(?=: )|(?= \()|(?= and )")
+# Ends of sentences and of clauses.
+_JOINT = re.compile(r"(?<=[a-z0-9)'%}][.?!]) (?=[A-Z'\[])|; |: ")
 _ENDINGS = ((". ", "。"), (".", "。"), ("? ", "？"), ("! ", "！"), ("; ", "；"), (": ", "："))
 _LIST = re.compile(r"(, and |, or |, | and | or |; )")
 _LIST_MARKS = {", and ": "和", ", or ": "或", ", ": "、", " and ": "和", " or ": "或", "; ": "；"}
-_WIDE = r"[\u2e80-\u9fff\uff00-\uffef]"
-_WORD = re.compile(r"(?<![\w{}])[A-Za-z]{2,}(?![\w{}])")
+_WIDE_END = re.compile(r"[\u2e80-\u9fff\uff00-\uffef]$")
 _DEEPEST = 6  # of messages in messages
 _MOST_READINGS = 4  # of a text
+_MOST_KEPT = 5000  # texts
 # Fields that hold words of hubtune's, never a name of a user's.
 _WORD_FIELDS = {
-    *(
-        "description",
-        "fault",
-        "fitted",
-        "folder_title",
-        "kind",
-        "known",
-        "list",
-        "list_name",
-        "lists",
-        "noun",
-        "nouns",
-        "state",
-        "title",
-    ),
-    *("type", "unit", "what", "words"),
+    *("description", "fault", "fitted", "folder_title", "kind", "known", "list", "list_name", "lists"),
+    *("noun", "nouns", "several", "state", "title", "type", "unit", "what", "words"),
 }
 # Fields that hold words of the command line with "or" or "and" between them.
 _CHOICE_FIELDS = {
@@ -70,131 +60,90 @@ def translate_word(word: str, to: str | None = None) -> str:
 
 
 class _Translator:
-    """The catalogue of a language, arranged for recognising texts."""
+    """Takes texts apart into messages of the catalogue, and writes them in its language."""
 
     def __init__(self, code: str) -> None:
-        # The messages of pages have fields of their own kind.
-        messages = {
-            message: translation
-            for message, translation in translations(code).items()
-            if not re.search(r"%[(sd]", message)
-        }
-        nouns = {
-            "n_" + re.sub(r"\W", "_", message[4:]): message[4:-1]
-            for message in messages
-            if re.fullmatch(r"\{n\} [a-z -]+s", message)
-        }
-        parsed = [
-            (Template.parse(message, nouns), Template.parse(translation))
-            for message, translation in messages.items()
-        ]
-        # A piece may follow the end of a sentence, which has taken its blank, or an indentation.
-        parsed += [
-            (message.stripped(), translation.stripped())
-            for message, translation in parsed
-            if message.texts[0][:1].isspace()
-        ]
-        self.phrases: dict[str, str] = {}
-        for message, translation in parsed:
-            if not message.fields:
-                self.phrases.setdefault(message.texts[0], translation.texts[0])
-        # Of several messages that a text may be, those with the most words of their own come first.
-        self._templates = sorted(
-            (pair for pair in parsed if pair[0].fields), key=lambda pair: pair[0].size, reverse=True
-        )
-        self._places: dict[str, list[int]] = {}
-        for place, (message, _) in enumerate(self._templates):
-            if words := _WORD.findall("{}".join(message.texts)):
-                self._places.setdefault(max(words, key=len), []).append(place)
+        self._messages = KnownMessages(code)
+        self.phrases = self._messages.phrases
+        self._kept: dict[tuple[str, int], str] = {}
 
     @staticmethod
     @cache
     def of(code: str) -> "_Translator":
         return _Translator(code)
 
-    def _candidates(self, text: str) -> list[tuple[Template, Template]]:
-        """Return the messages whose longest word is in the text; those with the most words come first."""
-        places = {place for word in _WORD.findall(text) for place in self._places.get(word, ())}
-        return [self._templates[place] for place in sorted(places)]
-
     def text(self, text: str) -> str:
-        if (whole := self.phrases.get(text)) is not None and not text.isalpha():
-            return whole
-        if not re.match(r"\s*[→·•*—–-] ", text) and (whole := self._message(text, 0)) is not None:
-            return whole
+        """Translate a text as a whole, or else line by line."""
+        if text.startswith(_ERROR):
+            return self.phrases.get(_ERROR.rstrip(), _ERROR) + self.text(text.removeprefix(_ERROR))
+        if not _BULLET.match(text) or text in self.phrases:
+            whole = self._message(text, 0)
+            if whole is not None and ("\n" in text or not _english(whole)):
+                return whole
         return "\n".join(map(self._line, text.split("\n")))
 
     def _line(self, line: str) -> str:
-        titled = _TITLE.fullmatch(line)
-        if titled is not None and (title := self.phrases.get(titled[2])) and self._message(line, 0) is None:
-            size = columns(titled[2] + titled[3]) - columns(title)
-            gap = " " * max(1, size) if len(titled[3]) > 1 else ""
-            return titled[1] + title + gap + self._part(titled[4], 0)
+        """Translate a line: a message, after its title, its bullet or its first column."""
+        if (titled := _TITLE.fullmatch(line)) is not None and (title := self.phrases.get(titled[2])):
+            before, name, gap, rest = titled.groups()
+            if not self._begins_message(name, line):
+                size = columns(name + gap) - columns(title)
+                return before + title + " " * max(len(gap) > 1, size * (len(gap) > 1)) + self._part(rest, 0)
         indent = _INDENT.match(line)
-        assert indent is not None
-        start = indent.end()
+        start = indent.end() if indent else 0
         if start == len(line):
             return line
-        if (columns_of := re.fullmatch(r"(\s*\S.*?)(  +(?:— )?)(\S.*)", line)) and self._message(
-            line, 0
-        ) is None:
-            first, gap, rest = columns_of.groups()
+        if (parts := _COLUMNS.fullmatch(line)) is not None and self._message(line, 0) is None:
+            first, gap, rest = parts.groups()
             return first + gap + self._part(rest, 0)
-        before = re.sub("^Error: ", self.phrases.get("Error:", "Error: "), line[:start])
-        return before + self._part(line[start:], 0)
+        return line[:start] + self._part(line[start:], 0)
+
+    def _begins_message(self, title: str, line: str) -> bool:
+        line = line.lstrip()
+        return any(
+            message.texts[0].lstrip().startswith(title) and message.match(line)
+            for message, _ in self._messages.candidates(line)
+        )
 
     def _part(self, text: str, depth: int) -> str:
-        """Translate a message, or the sentences, clauses and list items of one."""
-        if (whole := self._message(text, depth)) is not None:
-            return whole
+        """Translate a message, or what it is put together of, in the way that leaves the least English."""
+        key = text, depth
+        if key not in self._kept:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            whole = self._message(text, depth)
+            if whole is None or _english(whole):
+                ways = [*([] if whole is None else [whole]), *self._divided(text, depth)]
+                whole = min(ways, key=_english, default=text)
+            self._kept[key] = whole
+        return self._kept[key]
+
+    def _divided(self, text: str, depth: int) -> Iterator[str]:
+        """Yield translations of the parts of a text that is no message as a whole."""
         if "\n" in text:
-            return "\n".join(self._part(line, depth) for line in text.split("\n"))
-        for start in _STARTS:
-            for found in start.finditer(text):
-                first, rest = text[: found.start()], text[found.start() :]
-                if rest != text and (more := self._message(rest, depth, within=True)) is not None:
-                    return (self._part(first, depth) if " " in first else first) + more
-        for joint in _JOINTS:
-            for found in joint.finditer(text):
-                first, rest = text[: found.end()], text[found.end() :]
-                if (translated := self._with_ending(first, depth)) is not None:
-                    return translated + self._part(rest, depth)
-                if (after := self._with_ending(rest, depth, within=True)) is not None:
-                    return first + after
-        for way in (self._with_ending, self._list, self._halves, self._counted):
+            yield "\n".join(self._part(line, depth) for line in text.split("\n"))
+            return
+        if depth > _DEEPEST:
+            return
+        for found in _PIECE.finditer(text, 1):
+            first, rest = text[: found.start()], text[found.start() :]
+            if (more := self._message(rest, depth, within=True)) is not None:
+                yield (self._part(first, depth) if " " in first else first) + more
+        for found in _JOINT.finditer(text):
+            first, rest = text[: found.end()], text[found.end() :]
+            if (translated := self._with_ending(first, depth)) is not None:
+                yield translated + self._part(rest, depth)
+            elif (after := self._with_ending(rest, depth, within=True)) is not None:
+                yield first + after
+        for way in (self._with_ending, self._list, self._halves, self._bracketed, self._counted):
             if (translated := way(text, depth)) is not None:
-                return translated
-        return text
-
-    def _counted(self, text: str, depth: int) -> str | None:
-        """Translate a number with its noun, and what is said of it."""
-        blanks = (
-            [place for place, character in enumerate(text) if character == " "] if text[0].isdigit() else []
-        )
-        for place in blanks[1:4]:
-            number = self._message(text[:place], depth, within=True)
-            if number is not None and (said := self._part(text[place + 1 :], depth)) != text[place + 1 :]:
-                return number + said
-        return None
-
-    def _halves(self, text: str, depth: int) -> str | None:
-        """Translate what stands before and after a colon, or before and in a bracket."""
-        if (found := re.fullmatch(r"(\S.*?): (.+)", text, re.DOTALL)) is not None:
-            halves = [self.phrases.get(half) or self._part(half, depth) for half in found.groups()]
-            if halves[0] != found[1]:
-                return "：".join(halves)
-            if halves[1] != found[2]:
-                return ": ".join(halves)
-        if (found := re.fullmatch(r"(\S.*?) \((.+)\)", text)) is not None:
-            first = self._part(found[1], depth)
-            inner = self.phrases.get(found[2]) or self._part(found[2], depth)
-            if first != found[1]:
-                return f"{first}（{inner}）"
-        return None
+                yield translated
+        yield text
 
     def _with_ending(self, text: str, depth: int, *, within: bool = False) -> str | None:
+        """Translate a message and the punctuation after it."""
         if (whole := self._message(text.rstrip(), depth, within=within)) is not None:
-            return whole + ("" if re.search(rf"{_WIDE}$", whole) else text[len(text.rstrip()) :])
+            return whole + ("" if _WIDE_END.search(whole) else text[len(text.rstrip()) :])
         for ending, translated in _ENDINGS:
             if text.endswith(ending):
                 found = self._message(text[: -len(ending)], depth, within=within)
@@ -202,47 +151,64 @@ class _Translator:
                     return found + translated
         return None
 
-    def _list(self, text: str, depth: int, *, words: bool = False) -> str | None:
-        """Translate a list with messages in it; with ``words``, one of single words."""
-        parts = _LIST.split(text)
-        if len(parts) == 1:
+    def _list(self, text: str, depth: int) -> str | None:
+        """Translate a list with messages in it."""
+        items = [self._message(item, depth, within=True) for item in _LIST.split(text)[::2]]
+        marks = _LIST_MARKS | ({", ": "，"} if all(items) else {})  # between clauses
+        return _joined(text, items, marks) if any(items) else None
+
+    def _halves(self, text: str, depth: int) -> str | None:
+        """Translate what stands before and after a colon."""
+        first, colon, rest = text.partition(": ")
+        if not colon:
             return None
-        items = [
-            self.phrases.get(item) if words else self._message(item, depth, within=True)
-            for item in parts[::2]
-        ]
-        if not any(items) and not words:
+        halves = self._part(first, depth), self._part(rest, depth)
+        if first.istitle():  # of a line; a word in lower case may be a key or a class
+            halves = self.phrases.get(first, halves[0]), halves[1]
+        return ("：" if halves[0] != first else ": ").join(halves)
+
+    def _bracketed(self, text: str, depth: int) -> str | None:
+        """Translate what stands before and in a bracket."""
+        if (found := re.fullmatch(r"(\S.*?) \((.+)\)", text)) is None:
             return None
-        parts[::2] = [item or part for item, part in zip(items, parts[::2], strict=True)]
-        marks = _LIST_MARKS | ({", ": "，"} if all(items) and not words else {})  # between clauses
-        for place in range(1, len(parts), 2):
-            mark = marks[parts[place]]
-            is_close = mark in "，、；" or re.search(rf"{_WIDE}$", parts[place - 1])
-            parts[place] = mark if is_close else f" {mark} "
-        return "".join(parts)
+        first, inner = found.groups()
+        before = self._part(first, depth)
+        return (
+            f"{before}（{self.phrases.get(inner) or self._part(inner, depth)}）" if before != first else None
+        )
+
+    def _counted(self, text: str, depth: int) -> str | None:
+        """Translate a number with its noun, and what is said of it."""
+        blanks = [found.start() for found in re.finditer(" ", text)] if text[:1].isdigit() else []
+        for place in blanks[1:4]:
+            number = self._message(text[:place], depth, within=True)
+            if number is not None and (said := self._part(text[place + 1 :], depth)) != text[place + 1 :]:
+                return number + said
+        return None
 
     def _message(self, text: str, depth: int, *, within: bool = False) -> str | None:
         """Translate a text that is a message as a whole; ``within``: and stands inside another one."""
-        if depth > _DEEPEST:
-            return None
-        found = self._exact(text, depth, inside=depth > 0 or within)
+        inside = depth > 0 or within
+        found = self._exact(text, depth, inside=inside)
         if found is None and text[:1].isalpha():  # a sentence that is a part of another one, or the other way
-            found = self._exact(text[0].swapcase() + text[1:], depth, inside=depth > 0 or within)
+            found = self._exact(text[0].swapcase() + text[1:], depth, inside=inside)
         return found
 
     def _exact(self, text: str, depth: int, *, inside: bool) -> str | None:
         if (phrase := self.phrases.get(text)) is not None and not text.isalpha():  # a word may be a class
             return phrase
+        if depth > _DEEPEST:
+            return None
         found: list[str] = []
-        for template, translation in self._candidates(text):
-            if inside and not template.is_telling:
+        for message, translation in self._messages.candidates(text):
+            if inside and not message.is_telling:
                 continue
-            if (values := template.match(text)) is not None:
+            if (values := message.match(text)) is not None:
                 shown = {name: self._value(name, value, depth + 1) for name, value in values.items()}
                 found.append(translation.format(shown))
                 if len(found) == _MOST_READINGS:
                     break
-        # A field may have swallowed a message of its own: the reading with the least English is right.
+        # A field may have swallowed a message of its own.
         return min(found, key=_english, default=None)
 
     def _value(self, field: str, value: str, depth: int) -> str:
@@ -252,9 +218,22 @@ class _Translator:
             return self.phrases[value]
         if " " not in value.strip():
             return value
-        if kind in _WORD_FIELDS | _CHOICE_FIELDS and (found := self._list(value, depth, words=True)):
-            return found
+        if kind in _WORD_FIELDS | _CHOICE_FIELDS:
+            words = [self.phrases.get(word) for word in _LIST.split(value)[::2]]
+            if any(words) or kind in _CHOICE_FIELDS:
+                return _joined(value, words, _LIST_MARKS)
         return self._part(value, depth)
+
+
+def _joined(text: str, items: list[str | None], marks: dict[str, str]) -> str:
+    """Return a list with some of its items translated, and Chinese marks between them."""
+    parts = _LIST.split(text)
+    parts[::2] = [item or part for item, part in zip(items, parts[::2], strict=True)]
+    for place in range(1, len(parts), 2):
+        mark = marks[parts[place]]
+        is_close = mark in "，、；" or _WIDE_END.search(parts[place - 1])
+        parts[place] = mark if is_close else f" {mark} "
+    return "".join(parts)
 
 
 def _english(text: str) -> int:

@@ -175,7 +175,7 @@ def _check_recipe(before: Recipe, now: Recipe) -> None:
             continue
         old, new = (getattr(recipe, section).model_dump(by_alias=True) for recipe in (before, now))
         changed += [
-            f"{section}.{key}: {old.get(key)!r}, now {new.get(key)!r}"
+            f"{section}.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
             for key in {**old, **new}
             if old.get(key) != new.get(key)
             and not (section == "train" and key == "epochs" and new[key] > old[key])

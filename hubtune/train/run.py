@@ -184,7 +184,8 @@ def _log_start(context: RunContext, classifier: Classifier) -> None:
     missing = [name for number, name in enumerate(data.output_labels) if number not in present]
     if missing:
         what = "classes" if data.label_sets is None else "labels"
-        logger.warning(f"no training picture: %s; these {what} cannot be learned", ", ".join(missing))
+        names = ", ".join(missing)
+        logger.warning("%s", f"no training picture: {names}; these {what} cannot be learned")
     if config.channels == 4 and not _trains_first_layer(context, classifier):
         logger.warning(
             "strategy %s does not train the first layer, whose weights for the fourth channel start at "

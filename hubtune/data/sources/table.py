@@ -100,7 +100,8 @@ def read_table(
         listing.remarks += compare_folders(listed, listing.labels, cure)
     listing.remarks += found.remarks
     listing.remarks += _unlisted(listing, file)
-    columns = " and ".join(f"{header[meaning]} as the {meaning}" for meaning in REQUIRED)
+    path, label = (header[meaning] for meaning in REQUIRED)
+    columns = f"{path} as the path and {label} as the label"
     listing.taken_for = f"a table with {columns}; {describe_classes(listing)}"
     return listing
 
