@@ -155,8 +155,8 @@ class BaseCVDataset:
         """
         if not self.examples("train"):
             raise DataError(
-                f"The training list {self.list_files['train']} has no picture: put the list back, or make new "
-                "ones by hubtune split"
+                f"The training list {self.list_files['train']} has no picture: put the list back, or make "
+                "new ones by hubtune split"
             )
         empty = [name for name in LIST_NAMES[1:] if self.list_files[name] and not self.examples(name)]
         return [
