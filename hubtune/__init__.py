@@ -131,10 +131,10 @@ def __getattr__(name: str) -> Any:
     except Exception as error:
         from hubtune.doctor.packages import import_problem
         from hubtune.errors import MachineError
-        from hubtune.extras import PADDLE_MISSING
+        from hubtune.extras import paddle_missing
 
         is_paddle = isinstance(error, ModuleNotFoundError) and error.name == "paddle"
-        problem = PADDLE_MISSING if is_paddle else import_problem(error)
+        problem = paddle_missing() if is_paddle else import_problem(error)
         if problem is None:
             raise
         raise MachineError(problem) from error

@@ -1,15 +1,26 @@
-"""The optional packages of hubtune, and the command that installs them.
+"""The optional packages of hubtune, and the commands that install packages into its environment.
 
-The command names the packages themselves, and not ``hubtune[remote]``: that works only where pip finds
-hubtune itself, which depends on where it was installed from.
+A command names the packages themselves, and not ``hubtune[remote]``: that works only where pip finds hubtune
+itself, which depends on where it was installed from. Programs that give each command an environment of its
+own, pipx and ``uv tool``, have commands of their own, which also remember the packages for later upgrades.
 """
 
+import os
+import re
 import shlex
+import shutil
 import sys
-from pathlib import PurePath
+import tomllib
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+PADDLE_NEEDS = "setuptools"
+"""What Paddle imports, and does not require on Python 3.11; environments of uv have none."""
 
 EXTRAS = {
-    "cpu": ("paddlepaddle>=3.1", "openvino>=2025.0"),
+    "cpu": ("paddlepaddle>=3.1", "openvino>=2025.0", PADDLE_NEEDS),
     "heic": ("pillow-heif>=0.20",),
     "int8": ("nncf>=3", "openvino>=2025.0", "onnx>=1.16", "onnxruntime>=1.17"),
     "onnx": ("onnx>=1.16", "onnxruntime>=1.17"),
@@ -24,25 +35,153 @@ EXTRAS = {
 }
 """Extra of ``pyproject.toml`` → its requirements, but for those of a GPU and of the tests."""
 
+_PIPX_RECORD, _UV_RECORD = "pipx_metadata.json", "uv-receipt.toml"
+_PIPX_GLOBAL = "/opt/pipx"
+_SAFE_WORD = re.compile(r"[\w@%+=:,./-]+" if os.name != "nt" else r"[\w@+=:,./\\-]+")
+
 
 def install_extra(extra: str) -> str:
     """Return the command that installs the packages of an extra beside hubtune.
 
     Example:
         >>> install_extra("tune")
-        "pip install 'optuna>=4.9'"
+        'pip install "optuna>=4.9"'
     """
-    requirements = shlex.join(EXTRAS[extra])
-    places = PurePath(sys.prefix).parts
-    # Programs with an environment for each command: their pip is elsewhere, or there is none.
-    if "pipx" in places:
-        return f"pipx inject {places[-1]} {requirements}"
-    if places[-3:-1] == ("uv", "tools"):
-        return f"uv pip install --python {shlex.quote(sys.executable)} {requirements}"
-    return f"pip install {requirements}"
+    return install_command(*EXTRAS[extra])
 
 
-PADDLE_MISSING = (
-    f"PaddlePaddle is not installed: {install_extra('cpu')}, or for a GPU the two lines in the README"
-)
-"""The sentence for a missing Paddle."""
+def install_command(*requirements: str) -> str:
+    """Return the command that adds packages to the environment that runs hubtune."""
+    if environment := pipx_environment():
+        return f"pipx inject {environment} {quoted_words(requirements)}"
+    if command := _uv_tool_command(requirements):
+        return command
+    return f"{pip_command('install')} {quoted_words(requirements)}"
+
+
+def update_command(*requirements: str) -> str:
+    """Return the command that updates packages in the environment that runs hubtune."""
+    # pipx refuses to inject what is there already.
+    return f"{pip_command('install')} --upgrade {quoted_words(requirements)}"
+
+
+def paddle_missing() -> str:
+    """Return the sentence for a missing Paddle."""
+    return (
+        f"PaddlePaddle is not installed: {install_extra('cpu')}; for a GPU, hubtune doctor names the command"
+    )
+
+
+def pipx_environment() -> str | None:
+    """Return how pipx's commands name the environment that runs hubtune; ``None`` if it is not pipx's."""
+    folder = Path(sys.prefix)
+    if not (folder / _PIPX_RECORD).is_file():
+        return None
+    is_global = folder.is_relative_to(os.environ.get("PIPX_GLOBAL_HOME") or _PIPX_GLOBAL)
+    return f"--global {folder.name}" if is_global else folder.name
+
+
+def pip_command(verb: str) -> str:
+    """Return the start of a command of pip, for the Python that runs hubtune: ``pip install``."""
+    if environment := pipx_environment():
+        return f"pipx runpip {environment} {verb}"
+    python = python_command()
+    if uses_uv():
+        return f"uv pip {verb} --python {python}"
+    if not _has_pip():
+        return f"{python} -m ensurepip && {python} -m pip {verb}"
+    pip = shutil.which("pip")
+    if pip and _folder(pip) == _folder(sys.executable):
+        return f"pip {verb}"
+    return f"{python} -m pip {verb}"
+
+
+def python_command() -> str:
+    """Return how this Python is started: ``python`` if that is the same one, or else its path."""
+    for name in ("python", "python3"):
+        found = shutil.which(name)
+        # Not by the file that links lead to: an environment's Python is a link to the system's.
+        if found and os.path.abspath(found) == os.path.abspath(sys.executable):  # noqa: PTH100
+            return name
+    return f'"{sys.executable}"' if os.name == "nt" else shlex.quote(sys.executable)
+
+
+def uses_uv() -> bool:
+    """Whether packages are installed by uv: its environments have no pip."""
+    return not _has_pip() and (shutil.which("uv") is not None or Path(sys.prefix, _UV_RECORD).is_file())
+
+
+def quoted_words(words: Iterable[str]) -> str:
+    """Join words of a command, quoted so that sh, PowerShell and the command prompt of Windows agree."""
+    return " ".join(map(_quoted, words))
+
+
+def required_name(requirement: str) -> str:
+    """Return the name of the package in a requirement, as pip compares it."""
+    return normal_name(re.split(r"[^\w.-]", requirement, maxsplit=1)[0])
+
+
+def normal_name(name: str) -> str:
+    """Return a distribution's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _quoted(word: str) -> str:
+    if _SAFE_WORD.fullmatch(word):
+        return word
+    return f'"{word}"' if os.name == "nt" or not set(word) & set('"$`\\!') else shlex.quote(word)
+
+
+def _has_pip() -> bool:
+    # Not by find_spec("pip"): setuptools takes that for pip at work, and gives up its place of distutils,
+    # without which Paddle cannot be imported any more.
+    # Nor by its record: that module takes 30 ms.
+    return any(Path(folder, "pip", "__init__.py").is_file() for folder in sys.path)
+
+
+def _folder(program: str) -> str:
+    return os.path.normcase(os.path.dirname(os.path.abspath(program)))  # noqa: PTH100, PTH120
+
+
+def _uv_tool_command(requirements: Iterable[str]) -> str | None:
+    """Return the command of ``uv tool`` that adds packages; ``None`` if it cannot be known.
+
+    It replaces the packages beside a tool, so those that were added before, in whatever way, are named again.
+    """
+    record: dict[str, Any] = {}
+    with suppress(OSError, ValueError):
+        record = tomllib.loads(Path(sys.prefix, _UV_RECORD).read_text(encoding="utf-8"))["tool"]
+    entries = record.get("requirements", [])
+    own, *others = [_uv_requirement(entry) for entry in entries] or [None]
+    # With an index or other options of its own, only the person knows the whole command.
+    if own is None or None in others or "options" in record:
+        return None
+    named = {required_name(each) for each in (*filter(None, others), *requirements)}
+    named |= {required_name(each) for extra in entries[0].get("extras", ()) for each in EXTRAS.get(extra, ())}
+    found = [each for each in _installed_extras() if required_name(each) not in named]
+    added = list(dict.fromkeys([*filter(None, others), *found, *requirements]))
+    words = [word for requirement in added for word in ("--with", requirement)]
+    if python := record.get("python"):
+        words += ["--python", str(python)]
+    return f"uv tool install {quoted_words([*words, own])}"
+
+
+def _installed_extras() -> list[str]:
+    """Return the requirements of extras that are installed, whatever for."""
+    from importlib.metadata import distributions  # takes 30 ms
+
+    installed = {normal_name(each.metadata["Name"] or "") for each in distributions()}
+    # The versions that PaddleHub needs would hold back what others need.
+    wanted = [each for extra, own in EXTRAS.items() if extra != "paddlehub" for each in own]
+    return [each for each in dict.fromkeys(wanted) if required_name(each) in installed]
+
+
+def _uv_requirement(entry: Any) -> str | None:
+    """Return a requirement of a receipt of uv as it is written in a command; ``None`` if it cannot be."""
+    if not isinstance(entry, dict) or not set(entry) <= {"name", "extras", "specifier", "path", "directory"}:
+        return None
+    extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
+    place = entry.get("path") or entry.get("directory")
+    if place is None:
+        return f"{entry['name']}{extras}{entry.get('specifier', '')}"
+    return f"{place}{extras}" if Path(place).exists() else None

@@ -114,7 +114,9 @@ class ImageClassifierTask:
         dataset = dataset_of(recipe, complete=complete)
         # Before the module, because a download would be in vain without data.
         _check_base(dataset.base_path)
-        dataset.examples("train")
+        for sentence in dataset.check_lists():
+            if current_rank().leads:
+                logger.warning("%s", sentence)
         dataset.check_files()
         section = recipe.module
         if recipe.data.size is not None or recipe.data.fit is not None:
@@ -242,8 +244,7 @@ class ImageClassifierTask:
 
     def _read_data(self) -> RunData:
         examples = {name: self.dataset.examples(name) for name in LIST_NAMES}
-        if not examples["train"]:
-            raise DataError(f"The training list {self.dataset.list_files['train']} has no picture")
+        self.dataset.check_lists()
         dataset = self.dataset
         groups = read_groups(dataset.lists_folder)
         return RunData(dataset.class_names, examples, groups, dataset.remarks, dataset.label_sets)

@@ -152,10 +152,10 @@ def _explain(error: BaseException) -> int | None:
         case HubtuneError():
             return _fail(str(error), error.exit_code)
         case ModuleNotFoundError(name="paddle"):
-            from hubtune.extras import PADDLE_MISSING
+            from hubtune.extras import paddle_missing
 
-            return _fail(PADDLE_MISSING, MachineError.exit_code)
-        case MemoryError() | ImportError() | RuntimeError() if _is_shortage(error):
+            return _fail(paddle_missing(), MachineError.exit_code)
+        case MemoryError() | ImportError() | RuntimeError() | OSError() if _is_shortage(error):
             from hubtune.hardware.memory import free_memory
 
             free = free_memory(swap=True)
@@ -176,8 +176,10 @@ def _explain(error: BaseException) -> int | None:
 
 
 def _is_shortage(error: BaseException) -> bool:
+    from hubtune.hardware.memory import ran_out_of_memory
+
     text = str(error)  # of the system's loader, and of Python
-    return isinstance(error, MemoryError) or "failed to map" in text or "can't start new thread" in text
+    return ran_out_of_memory(error) or "failed to map" in text or "can't start new thread" in text
 
 
 def _fail(message: str, code: int, *, problems: list[str] | None = None, usage: str = "") -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubtune.cli.console import echo, percent, print_table, say, shown
 from hubtune.export.formats import FORMATS
+from hubtune.extras import install_command
 from hubtune.storage.cache_folder import size_on_disk
 from hubtune.text import format_bytes, plural
 
@@ -38,7 +39,8 @@ def print_export(export: "Export") -> None:
     size = format_bytes(size_on_disk(export.folder))
     echo(f"{form.title} written to {shown(export.folder)} ({size})")
     if export.parity is None:
-        say(f"Not compared with hubtune: {form.title} is not installed (pip install {form.runner})")
+        install = install_command(form.runner or form.title)
+        say(f"Not compared with hubtune: {form.title} is not installed ({install})")
     else:
         own = f"{plural(export.images, 'picture')} of the run" if export.images else "no picture of a run"
         echo(f"Compared with hubtune on {own} and drawn ones: {describe_parity(export.parity)}")

@@ -186,7 +186,7 @@ def command(
         task = hubtune.ImageClassifierTask.from_recipe(recipe, complete=own is not None)
         if learning_curve:
             check_curve_data(task.dataset)
-        remarks = [*task.dataset.remarks]
+        remarks = [*task.dataset.remarks, *task.dataset.check_lists()]
         if not taken_for:
             taken_for = describe_lists(task.dataset)
             say(taken_for)

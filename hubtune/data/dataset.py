@@ -11,7 +11,7 @@ from hubtune.data.default_lists import find_default
 from hubtune.data.label_sets import LabelSets
 from hubtune.data.list_files import TRAIN_LIST
 from hubtune.data.list_rows import read_lines, read_paths
-from hubtune.data.listing import ImageEntry
+from hubtune.data.listing import WORDS, ImageEntry
 from hubtune.data.lists import Lists, read_lists
 from hubtune.errors import DataError
 from hubtune.storage.address import check_path
@@ -146,6 +146,23 @@ class BaseCVDataset:
         """Raise DataError if none of the listed files exists, with the place where they would be found."""
         if self._lists.nothing_found:
             raise DataError(self._lists.nothing_found)
+
+    def check_lists(self) -> list[str]:
+        """Return a sentence for each list to measure on that is empty.
+
+        Raises:
+            DataError: the training list is empty, or a list cannot be read.
+        """
+        if not self.examples("train"):
+            raise DataError(
+                f"The training list {self.list_files['train']} has no picture: put the list back, or make "
+                "new ones by hubtune split"
+            )
+        empty = [name for name in LIST_NAMES[1:] if self.list_files[name] and not self.examples(name)]
+        return [
+            f"The {WORDS[name]} list {self.list_files[name]} is empty: nothing is measured on it"
+            for name in empty
+        ]
 
     @property
     def repeated(self) -> Mapping[str, str]:

@@ -1,19 +1,29 @@
 """Commands that cure, as they work in this environment's shell and with its Python."""
 
 import os
-import shlex
 import shutil
-import sys
-from importlib.metadata import distributions
+
+from hubtune.extras import install_command, pip_command, pipx_environment, quoted_words, uses_uv
 
 GPU_INDEX = "https://www.paddlepaddle.org.cn/packages/stable/{}/"
 OTHER_PROCESSOR = "use another machine; in a virtual machine, give it the host's processor (QEMU: -cpu host)"
 
 
 def pip_install(*requirements: str, options: str = "--upgrade") -> str:
-    """Return the command that installs packages into the Python that runs hubtune."""
-    words = " ".join(f'"{each}"' if set(each) & set("<>[]; ") else each for each in requirements)
-    return f"{_pip('install')} {options} {words}".replace("  ", " ")
+    """Return the command that installs packages into the Python that runs hubtune.
+
+    Packages that hubtune can do without, and that are missing, are better added by
+    :func:`hubtune.extras.install_command`.
+    """
+    return f"{pip_command('install')} {options} {quoted_words(requirements)}".replace("  ", " ")
+
+
+def install_beside(*requirements: str) -> str:
+    """Return the command that adds packages, whatever other commands of this examination are run before."""
+    # That of uv tool replaces what was added after it was printed.
+    if pipx_environment() or not uses_uv():
+        return install_command(*requirements)
+    return pip_install(*requirements, options="")
 
 
 def pip_reinstall(*distributions: str) -> str:
@@ -23,8 +33,8 @@ def pip_reinstall(*distributions: str) -> str:
 
 def pip_uninstall(*distributions: str) -> str:
     """Return the command that removes packages."""
-    yes = "" if _uses_uv() else " -y"
-    return f"{_pip('uninstall')}{yes} {' '.join(distributions)}"
+    yes = " -y" if pipx_environment() or not uses_uv() else ""
+    return f"{pip_command('uninstall')}{yes} {' '.join(distributions)}"
 
 
 def unset_variable(*names: str) -> str:
@@ -37,29 +47,6 @@ def unset_variable(*names: str) -> str:
 def set_variable(name: str, value: str) -> str:
     """Return the command that sets an environment variable for what is run afterwards."""
     return f"set {name}={value}" if os.name == "nt" else f"export {name}={value}"
-
-
-def python_command() -> str:
-    """Return how this Python is started: ``python`` if that is the same one, or else its path."""
-    for name in ("python", "python3"):
-        found = shutil.which(name)
-        # Not by the file that links lead to: an environment's Python is a link to the system's.
-        if found and os.path.abspath(found) == os.path.abspath(sys.executable):  # noqa: PTH100
-            return name
-    return f'"{sys.executable}"' if os.name == "nt" else shlex.quote(sys.executable)
-
-
-def _uses_uv() -> bool:
-    # Not by find_spec("pip"): setuptools takes that for pip at work, and gives up its place of distutils,
-    # without which Paddle cannot be imported any more.
-    has_pip = next(iter(distributions(name="pip")), None) is not None
-    return not has_pip and shutil.which("uv") is not None
-
-
-def _pip(verb: str) -> str:
-    if _uses_uv():
-        return f"uv pip {verb} --python {python_command()}"
-    return f"{python_command()} -m pip {verb}"
 
 
 def install_system_package(apt: str, dnf: str) -> str:

@@ -86,9 +86,7 @@ def examine_machine(environment: Mapping[str, str] | None = None) -> list[Check]
     }
     place_checks: _Checks = {
         "cache": lambda: _check_cache(environment),
-        "working-folder": lambda: (
-            lost or places.check_writable(places.WORKING, Path.cwd(), network=network_disk)
-        ),
+        "working-folder": lambda: lost or places.check_working_folder(Path.cwd(), network=network_disk),
         "temporary-folder": lambda: places.check_writable(
             places.TEMPORARY, Path(tempfile.gettempdir()), network=network_disk
         ),

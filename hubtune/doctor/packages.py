@@ -10,7 +10,7 @@ from types import TracebackType
 
 from hubtune.doctor.cures import pip_install, pip_reinstall
 from hubtune.errors import HubtuneError
-from hubtune.extras import EXTRAS
+from hubtune.extras import EXTRAS, PADDLE_NEEDS, install_command, normal_name, required_name
 from hubtune.text import escaped
 
 _LONGEST_REASON = 160
@@ -71,11 +71,6 @@ def installed_versions(found: Iterable[Distribution] | None = None) -> dict[str,
     return versions
 
 
-def normal_name(name: str) -> str:
-    """Return a distribution's name as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def is_older(version: str, minimum: str) -> bool:
     """Whether a version is below another one, by the numbers at its start."""
     return _numbers(version) < _numbers(minimum)
@@ -89,11 +84,6 @@ def missing_extras(versions: Mapping[str, str]) -> dict[str, list[str]]:
         if extra != "cpu"  # Paddle and OpenVINO have checks of their own
     }
     return {extra: names for extra, names in missing.items() if names}
-
-
-def required_name(requirement: str) -> str:
-    """Return the name of the package in a requirement, as pip compares it."""
-    return normal_name(re.split(r"[^\w.-]", requirement, maxsplit=1)[0])
 
 
 def import_problem(error: BaseException) -> str | None:
@@ -117,8 +107,14 @@ def import_problem(error: BaseException) -> str | None:
 def cure_of_import(package: Package, error: BaseException) -> str:
     """Return the command that mends a package whose import fails."""
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] != package.module:
-        return pip_install(package.distribution)  # also installs what the package itself needs
+        return cure_of_lack(package.distribution, error.name or "")
     return pip_reinstall(package.distribution)
+
+
+def cure_of_lack(distribution: str, missing: str) -> str:
+    """Return the command that mends a package that lacks a module of another one."""
+    # pip also installs what an installed package requires, which is not all that Paddle imports.
+    return install_command(missing) if missing == PADDLE_NEEDS else pip_install(distribution)
 
 
 def package_at_fault(error: BaseException) -> Package | None:

@@ -19,8 +19,9 @@ from hubtune.doctor.cures import (
     unset_variable,
 )
 from hubtune.doctor.import_probe import ImportResult
-from hubtune.doctor.packages import GPU_WHEEL, PADDLE, is_older
+from hubtune.doctor.packages import GPU_WHEEL, PADDLE, cure_of_lack, is_older
 from hubtune.doctor.software import check_cause
+from hubtune.extras import install_extra
 
 _REQUIREMENT = f"paddlepaddle>={PADDLE.minimum}"
 _DRIVER_FILE = Path("/proc/driver/nvidia/version")
@@ -94,7 +95,7 @@ def check_paddle_build(
         return Check("paddle", BAD, finding, f"{pip_uninstall('paddlepaddle', GPU_WHEEL)} && {one}")
     is_missing = result is None or result.missing.partition(".")[0] == "paddle"
     if not (cpu or gpu) and is_missing:
-        install = install_gpu_build(driver) if driver.version else pip_install(_REQUIREMENT)
+        install = install_gpu_build(driver) if driver.version else install_extra("cpu")
         return Check("paddle", BAD, "PaddlePaddle is not installed: nothing can be trained", install)
     what = f"PaddlePaddle {cpu or gpu or ''}".strip() + " for GPUs" * bool(gpu)
     if result is not None and (caused := check_cause("paddle", what, PADDLE, result)) is not None:
@@ -179,8 +180,8 @@ def _broken(what: str, result: ImportResult, has_avx: bool, distribution: str, d
     for library, (apt, dnf) in _LIBRARIES.items():
         if library in result.problem and (cure := install_system_package(apt, dnf)):
             return Check("paddle", BAD, finding, cure)
-    if result.missing and result.missing.partition(".")[0] != "paddle":
-        return Check("paddle", BAD, finding, pip_install(distribution))
+    if (root := result.missing.partition(".")[0]) not in ("", "paddle"):
+        return Check("paddle", BAD, finding, cure_of_lack(distribution, root))
     if distribution == GPU_WHEEL:
         uninstall = pip_uninstall(GPU_WHEEL)
         return Check("paddle", BAD, finding, f"{uninstall} && {install_gpu_build(driver)}")

@@ -12,6 +12,7 @@ from hubtune.doctor.cures import set_variable, unset_variable
 from hubtune.text import escaped, format_bytes
 
 _GB, _MB = 10**9, 10**6
+_RUNS = "runs"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Place:
 
 CACHE = Place("cache", "Cache", 5 * _GB, 100 * _MB, "HUBTUNE_HOME")
 WORKING = Place("working-folder", "Working folder", 2 * _GB, 100 * _MB)
+WORKING_RUNS = Place(WORKING.name, "Working folder read-only, but for", WORKING.little, WORKING.too_little)
 TEMPORARY = Place("temporary-folder", "Temporary folder", 500 * _MB, 20 * _MB, "TMPDIR")
 
 
@@ -106,6 +108,14 @@ def check_writable(
         finding += f", on a network disk ({kind}): slow, and locks may fail; a local folder is better"
         return Check(place.name, NOTE, finding, cure)
     return Check(place.name, GOOD, f"{finding}{f', on a network disk ({kind})' if kind else ''}")
+
+
+def check_working_folder(folder: Path, *, network: Callable[[Path], str | None] = lambda path: None) -> Check:
+    """Check the working folder: of one that is read-only, as in a container, the folder of the runs in it."""
+    runs = folder / _RUNS
+    if _write_problem(folder, made=False) is None or not runs.is_dir():
+        return check_writable(WORKING, folder, network=network)
+    return check_writable(WORKING_RUNS, runs, network=network)
 
 
 def _another_folder(place: Place) -> str:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hubtune.doctor.check import BAD, GOOD, NOTE, Check
-from hubtune.doctor.cures import install_system_package, pip_install, pip_reinstall
+from hubtune.doctor.cures import install_beside, install_system_package, pip_install, pip_reinstall
 from hubtune.doctor.import_probe import FONT_MODULE, ImportResult
 from hubtune.doctor.packages import (
     OPENVINO,
     PILLOW,
     REQUIRED,
     Package,
+    cure_of_lack,
     is_older,
     missing_extras,
     package_named,
@@ -127,7 +128,7 @@ def check_pillow(versions: Mapping[str, str], imports: Imports) -> Check:
         return Check("pillow", NOTE, finding, pip_reinstall("pillow"))
     if facts.get("heic") is False:
         finding = f"{what} reads JPEG, PNG, WebP and AVIF; HEIC, of iPhones, needs one more package"
-        return Check("pillow", NOTE, finding, pip_install("pillow-heif"))
+        return Check("pillow", NOTE, finding, install_beside(*EXTRAS["heic"]))
     return Check("pillow", GOOD, f"{what} reads JPEG, PNG, WebP, AVIF and HEIC")
 
 
@@ -139,7 +140,7 @@ def check_openvino(versions: Mapping[str, str], imports: Imports) -> Check:
             "OpenVINO is not installed: Paddle runs networks on the CPU, several times slower (finetune with "
             "the strategy frozen, predict, evaluate)"
         )
-        return Check("openvino", NOTE, finding, pip_install(requirement))
+        return Check("openvino", NOTE, finding, install_beside(requirement))
     broken = _check_package(OPENVINO, versions, imports)
     if broken is not None:
         return broken
@@ -201,8 +202,7 @@ def _check_package(package: Package, versions: Mapping[str, str], imports: Impor
         return caused
     if result is not None and result.problem:
         root = result.missing.partition(".")[0]
-        # pip also installs what an installed package lacks.
-        cure = pip_install(name) if root and root != package.module else pip_reinstall(name)
+        cure = cure_of_lack(name, root) if root and root != package.module else pip_reinstall(name)
         return Check(name, BAD, f"{what} cannot be loaded: {result.problem}", cure)
     if version is not None and is_older(version, package.minimum):
         finding = f"{what} is older than {package.minimum}, which hubtune needs"

@@ -25,6 +25,7 @@ from hubtune.export.int8 import Int8Report
 from hubtune.export.parity import RESIZED_TOLERANCE, Parity
 from hubtune.export.quantized_model import QuantizedModel
 from hubtune.export.readme import README_FILE, render_readme
+from hubtune.extras import install_command
 from hubtune.hardware.device import select_device
 from hubtune.inference.engine_interface import is_installed
 from hubtune.inference.model import Model
@@ -152,9 +153,7 @@ def check_export(
     packages = row.int8_packages if int8 else row.packages
     if missing := [package for package in packages if not is_installed(package)]:
         what = f"{row.title} in int8" if int8 else row.title
-        raise MachineError(
-            f"Export to {what} needs {' and '.join(missing)}: pip install {' '.join(packages)}"
-        )
+        raise MachineError(f"Export to {what} needs {' and '.join(missing)}: {install_command(*packages)}")
     if row.needs_name:
         format_module(form).check_name(folder, name or folder.resolve().name)
     elif name is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hubtune.errors import MachineError, ModelError
+from hubtune.extras import install_extra
 
 OPSET = 18
 """The first with an antialiased Resize; onnxruntime 1.17 and onnxruntime-web read it."""
@@ -35,7 +36,7 @@ def onnx_package() -> ModuleType:
     try:
         import onnx  # here, as it is an extra
     except ImportError as error:
-        raise MachineError("The package onnx is not installed: pip install onnx onnxruntime") from error
+        raise MachineError(f"The package onnx is not installed: {install_extra('onnx')}") from error
     return onnx
 
 

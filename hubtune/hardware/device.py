@@ -1,5 +1,6 @@
 """Selects the device that Paddle computes on."""
 
+import gc
 import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -49,6 +50,15 @@ def select_device(wanted: str, rank: Rank = ALONE) -> str:
         wanted = f"gpu:{number}"
     paddle.device.set_device(wanted)
     return wanted
+
+
+def release_memory() -> None:
+    """Give back the memory of what is no longer used, as after an error, which held it."""
+    gc.collect()
+    if on_gpu():
+        import paddle
+
+        paddle.device.cuda.empty_cache()
 
 
 def on_gpu() -> bool:

@@ -1,6 +1,8 @@
 """Free memory, and the error for work that it does not hold."""
 
+import errno
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,9 @@ _GROUP_FILES = (
     ("memory.max", "memory.current", ("inactive_file", "active_file")),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
 )
+
+# Of Paddle, CUDA and its libraries, and C++, where they do not raise a MemoryError.
+_SHORTAGE = re.compile(r"ResourceExhausted|out of memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)
 
 PLENTY = 1024
 """Bytes for each value of an input that no network of the catalog takes to run."""
@@ -84,6 +89,15 @@ def _of_process() -> Iterator[int]:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
         if most != resource.RLIM_INFINITY:
             yield most - pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is that of a device or a system without memory, which fewer images may avoid."""
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOMEM
+    return isinstance(error, OSError | RuntimeError | SystemError) and bool(_SHORTAGE.search(str(error)))
 
 
 def out_of_memory(

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from hubtune.errors import MachineError
+from hubtune.extras import install_command
 from hubtune.hardware.device import on_gpu
 from hubtune.inference.openvino_program import PendingRows, openvino_core
 
@@ -62,7 +63,7 @@ def check_engine(wanted: str) -> None:
         return
     if wanted.startswith("openvino") and not is_installed("openvino"):
         raise MachineError(
-            "The engine openvino is not installed: pip install openvino, or use --engine paddle"
+            f"The engine openvino is not installed: {install_command('openvino')}, or use --engine paddle"
         )
     capabilities = "OPTIMIZATION_CAPABILITIES"
     if wanted == "openvino-bf16" and "BF16" not in openvino_core().get_property("CPU", capabilities):
@@ -79,8 +80,8 @@ def _check_int8() -> None:
     missing = [package for package in ("openvino", "nncf") if not is_installed(package)]
     if missing:
         raise MachineError(
-            f"The engine {INT8_ENGINE} needs {' and '.join(missing)}: pip install openvino nncf, or use "
-            "--engine auto"
+            f"The engine {INT8_ENGINE} needs {' and '.join(missing)}: {install_command('openvino', 'nncf')}, "
+            "or use --engine auto"
         )
     if on_gpu():
         raise MachineError(

@@ -13,7 +13,7 @@ from hubtune.data.images.decode import Content, ImageError, read_content
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.loader import Batch, load_batches
 from hubtune.data.shards.members import find_member
-from hubtune.hardware.memory import out_of_memory
+from hubtune.hardware.memory import out_of_memory, ran_out_of_memory
 from hubtune.inference.engine_interface import Engine
 from hubtune.inference.feature_cache import Space
 from hubtune.inference.openvino_program import PendingRows
@@ -96,7 +96,9 @@ def _memory_for(arrays: Sequence[np.ndarray]) -> Iterator[None]:
     """Turn the end of memory into a ``MachineError`` that names the batch."""
     try:
         yield
-    except MemoryError as error:
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
         from hubtune.inference.memory import free_bytes  # which imports Paddle
 
         raise out_of_memory(len(arrays), arrays[0].shape[:2], free=free_bytes()) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hubtune.errors import MachineError, ModelError, UsageError
+from hubtune.extras import install_command, update_command
 from hubtune.hardware.device import on_gpu
 from hubtune.hub.model_card import ModelCard
 from hubtune.hub.user_code import describe_exception
@@ -57,7 +58,7 @@ class Int8Program:
             except Exception as error:  # foreign code can fail in any way
                 raise ModelError(
                     f"OpenVINO cannot run the model's network in int8 ({describe_exception(error)}): update "
-                    "it by pip install --upgrade openvino, or fine-tune again with engine auto"
+                    f"it by {update_command('openvino')}, or fine-tune again with engine auto"
                 ) from error
         return RunningProgram(self.name, ring.begin)
 
@@ -85,8 +86,8 @@ def open_program(folder: Path, card: ModelCard, wanted: str) -> Int8Program | No
         )
     if not is_installed("openvino"):
         raise MachineError(
-            "This model's network in int8 needs OpenVINO: pip install openvino, or fine-tune again with "
-            "-o train.engine=auto"
+            f"This model's network in int8 needs OpenVINO: {install_command('openvino')}, or fine-tune again "
+            "with -o train.engine=auto"
         )
     if on_gpu():
         raise MachineError(f"This model's engine, {INT8_ENGINE}, computes on a CPU: add --device cpu")

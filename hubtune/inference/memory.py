@@ -12,7 +12,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from hubtune.hardware.memory import PLENTY, free_memory, out_of_memory
+from hubtune.hardware.memory import PLENTY, free_memory, out_of_memory, ran_out_of_memory
 
 # Larger images are run in part, and the result is scaled by the area: the estimate must not take the memory.
 _WHOLE, _PART = 768, 224
@@ -36,13 +36,20 @@ class ImageMemory:
             raise out_of_memory(count, sides, free=free, least=self.least, most=self.most)
 
     @contextmanager
-    def checked(self, count: int, sides: Sequence[int]) -> Iterator[None]:
-        """Check as :meth:`check`, and name the batch if memory runs out in the block all the same."""
+    def checked(
+        self, count: int, sides: Sequence[int], now: Callable[[], int] | None = None
+    ) -> Iterator[None]:
+        """Check as :meth:`check`, and name the batch if memory runs out in the block all the same.
+
+        ``now`` returns the number of images that the block was computing then, if it is not ``count``.
+        """
         self.check(count, sides)
         try:
             yield
-        except MemoryError as error:
-            free = free_bytes()
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+            free, count = free_bytes(), count if now is None else now()
             raise out_of_memory(count, sides, free=free, least=self.least, most=self.most) from error
 
 

@@ -158,6 +158,10 @@ class RunFolder:
         """Record in ``manifest.json`` the number of threads that Paddle uses from now on."""
         self._record(machine={**self.read_manifest()["machine"], "paddle_threads": count})
 
+    def record_parts(self, sizes: Sequence[Sequence[int]]) -> None:
+        """Record in ``manifest.json`` how many images of a batch are computed at once, from which step on."""
+        self._record(micro_batch=[[*pair] for pair in sizes])
+
     @contextmanager
     def measure_time(self) -> Iterator[None]:
         """Add the seconds that the block takes to ``seconds`` in ``manifest.json``, also if it raises.

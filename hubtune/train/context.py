@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +28,7 @@ from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop, StopRequested
 from hubtune.storage.atomic import DISK_FULL
+from hubtune.train.batch_size import BatchParts
 from hubtune.train.data_checks import BadImages
 from hubtune.train.distributed.group import RankGroup
 
@@ -78,6 +79,7 @@ class RunContext:
         rank: this process among those of the job.
         group: the other processes of the job, if there are any and this one leads.
         statistics: mean and standard deviation of the training images, if the recipe asks for them.
+        parts: how many images of a batch are computed at once, under ``batch_size: auto``.
     """
 
     config: RunConfig
@@ -91,6 +93,7 @@ class RunContext:
     rank: Rank = ALONE
     group: RankGroup | None = None
     statistics: ChannelStatistics | None = None
+    parts: BatchParts = field(default_factory=BatchParts)
 
     @cached_property
     def view(self) -> Preprocessing:
@@ -109,8 +112,13 @@ class RunContext:
     @property
     def loading(self) -> dict[str, int]:
         """``batch_size`` and ``workers``, for everything that runs images through a network."""
-        count = min(self.config.images_per_step, self.config.micro_batch or self.config.images_per_step)
+        count = min(self.images_at_once, self.config.micro_batch or self.images_at_once)
         return {"batch_size": count, "workers": self.config.workers}
+
+    @property
+    def images_at_once(self) -> int:
+        """The batch size, or fewer images if memory has run out in training."""
+        return min(self.config.images_per_step, self.parts.at_once or self.config.images_per_step)
 
     def paths(self, name: str) -> list[Path]:
         return [example.path for example in self.data.examples[name]]

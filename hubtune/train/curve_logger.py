@@ -14,6 +14,7 @@ from typing import Any
 
 from hubtune.errors import MachineError, UsageError, suggest
 from hubtune.evaluation.metrics import Metrics
+from hubtune.extras import install_command
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import CURVES
 from hubtune.storage.atomic import write_atomically
@@ -196,4 +197,4 @@ def _part(module: str, name: str, package: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise MachineError(f"{name} cannot be used here ({error}): pip install {package}") from error
+        raise MachineError(f"{name} cannot be used here ({error}): {install_command(package)}") from error

@@ -114,7 +114,7 @@ def whole_network(context: RunContext, classifier: Classifier, views: Sequence[P
             views,
             paths,
             answers=context.data.answers,
-            batch_size=config.images_per_step,
+            batch_size=context.images_at_once,
             workers=config.workers,
         )
 
@@ -166,6 +166,7 @@ class GradientTraining:
         self._context, self._config = context, context.config
         self._classifier, self._part, self._views = classifier, part, views
         config, self.micro_batch = context.config, context.config.micro_batch
+        self._fitting: int | None = None  # images that memory holds at once by the estimate
         # Before anything is frozen: frozen parameters are no longer among the trainable ones.
         self._parameters = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         self._precision = precision_of(config.amp, config.loss_scale)
@@ -188,13 +189,18 @@ class GradientTraining:
         batch, half = min(self._length.batch_size, self._length.images), self._precision.dtype != "float32"
         batch = -(-batch // (self._config.shards or 1))
         memory = training_memory(self._classifier, self._part.forward, array, half=half)
+        context, parts = self._context, self._context.parts
         if self._config.batch_size == "auto" and self.micro_batch is None:
-            self.micro_batch = largest_batch(memory, batch)
+            self._fitting = self.micro_batch = largest_batch(memory, batch)
+            if context.group is None:
+                recorded = context.folder.read_manifest().get("micro_batch", ())
+                parts.begin(self.micro_batch, recorded, context.folder.record_parts)
             logger.info("batch_size: %d, %d at once", self._length.batch_size, self.micro_batch)
         count = min(self.micro_batch or batch, batch)
         # The loader's arrays and the tensor; while a batch is computed, others are loaded.
         inputs = 2 * array.nbytes * batch / count
-        with ImageMemory(memory.least + inputs, memory.most + 3 * inputs).checked(count, array.shape[-2:]):
+        memory = ImageMemory(memory.least + inputs, memory.most + 3 * inputs)
+        with memory.checked(count, array.shape[-2:], lambda: min(count, parts.at_once or count)):
             self._fit(state)
 
     def _fit(self, state: TrainState) -> None:
@@ -222,6 +228,8 @@ class GradientTraining:
         if restored or state.best_accuracy is None:
             context.folder.history.keep_through((restored or state).evaluated)
         state = restored or state
+        if self._fitting is not None:
+            context.parts.limit(state.step, self._fitting)
         step.optimizer.begin(state.step)  # frozen parameters cost no gradients, which shortens a step
         checkpointer = Checkpointer(
             checkpoints, self._classifier, step.optimizer, settings, finite, average=step.average
@@ -282,6 +290,7 @@ class GradientTraining:
             self._loss,
             keep_statistics=self._keep_statistics,
             micro_batch=self.micro_batch,
+            parts=self._context.parts,
             seed=self._config.seed,
             sharding=sharding,
         )

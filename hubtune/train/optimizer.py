@@ -124,6 +124,11 @@ class Optimizer:
         count = _MOMENTS.get(self._plan.optimizer.name, 2)
         return 4 * count * sum(each.tensor.size for each, rule in self._plan.matched if not rule.frozen)
 
+    @property
+    def has_moments(self) -> bool:
+        """Whether the moments take their memory already: from the first update on."""
+        return bool(self.optimizer.state_dict())
+
     def find_infinite(self) -> str | None:
         """Name a trained weight or a moment that is not finite: it would make later steps idle."""
         parameters = {parameter.tensor.name: parameter for parameter, _ in self._plan.matched}

@@ -1,14 +1,17 @@
 """One training step: forward, backward, update."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import paddle
 
+from hubtune.hardware.device import release_memory
+from hubtune.hardware.memory import ran_out_of_memory
 from hubtune.models.classifier import Classifier, run_by_shape
 from hubtune.rng import seed_for
 from hubtune.train.averaging import MovingAverage
+from hubtune.train.batch_size import BatchParts
 from hubtune.train.batches import Shard, TrainBatch
 from hubtune.train.finite import FiniteCheck
 from hubtune.train.loss import Loss
@@ -53,6 +56,7 @@ class TrainStep:
             all, ``[N, 1 + outputs, num_classes]``.
         keep_statistics: BatchNorm layers keep their pretrained statistics.
         micro_batch: images that are run at once; ``None`` for the whole batch.
+        parts: replaces ``micro_batch`` if it has numbers; steps in which memory runs out are made again.
         finite: ends the run if the loss is not a finite number.
         average: of the weights, updated after each step.
         sharding: how the shards of a batch are computed and added up; ``None``: a batch is run as one.
@@ -64,6 +68,7 @@ class TrainStep:
     loss: Loss
     keep_statistics: bool
     micro_batch: int | None = None
+    parts: BatchParts = field(default_factory=BatchParts)
     seed: int = 0
     finite: FiniteCheck | None = None
     average: MovingAverage | None = None
@@ -96,7 +101,35 @@ class TrainStep:
         return result
 
     def compute_gradients(self, batch: TrainBatch, step: int) -> StepResult:
-        """Compute the gradients of a batch's mean loss, for the step after ``step`` steps."""
+        """Compute the gradients of a batch's mean loss, for the step after ``step`` steps.
+
+        Where memory runs out, it is tried again with fewer images at once; nothing of what failed stays. The
+        first step is computed beside as much memory as the optimizer takes in its update, so that memory that
+        is too short shows itself there, before anything has changed.
+        """
+        while (size := self.parts.in_step(step)) is not None:
+            self.micro_batch = size
+            statistics = self.classifier.running_statistics()
+            before, random = [tensor.clone() for tensor in statistics], paddle.get_rng_state()
+            reserve = None
+            try:
+                if self.optimizer.moment_bytes and not self.optimizer.has_moments:
+                    reserve = paddle.empty([self.optimizer.moment_bytes // 4], "float32")
+                return self._compute_gradients(batch, step)
+            except Exception as error:
+                count = max(len(shard.arrays) for shard in batch.shards)
+                if not ran_out_of_memory(error) or not self.parts.halve(step, count):
+                    raise
+            del reserve
+            # Only here, as the error keeps what was computed in memory.
+            self.classifier.clear_gradients(set_to_zero=False)
+            for tensor, values in zip(statistics, before, strict=True):
+                tensor.set_value(values)
+            paddle.set_rng_state(random)
+            release_memory()
+        return self._compute_gradients(batch, step)
+
+    def _compute_gradients(self, batch: TrainBatch, step: int) -> StepResult:
         if self.sharding is not None:
             return self.sharding.compute_gradients(self, batch, step)
         count = batch.count

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.extras import install_command
 from hubtune.hub.model_card import ModelCard
 from hubtune.inference.model_folder import write_model
 from hubtune.models.catalog import find
@@ -38,7 +39,8 @@ def test_export_writes_a_module_named_as_its_folder_or_as_told(model, here, run_
     done = run_here("export", "model", "--format", "paddlehub", "-o", "fruit")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"PaddleHub written to fruit \(.* kB\)\n", done.stdout)
-    assert "Not compared with hubtune: PaddleHub is not installed (pip install paddlehub)\n" in done.stderr
+    install = install_command("paddlehub")
+    assert f"Not compared with hubtune: PaddleHub is not installed ({install})\n" in done.stderr
     assert done.stderr.endswith("Use it: python fruit/predict.py PHOTO; README.md there has more\n")
     assert 'name="fruit"' in (here / "fruit/module.py").read_text()
     run_here("export", "model", "--format", "paddlehub", "-o", "other-folder", "--name", "pears")

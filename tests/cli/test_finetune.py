@@ -6,6 +6,8 @@ import shutil
 import pytest
 from support.commands import json_of, options
 
+from hubtune.errors import ModelError
+from hubtune.hub import module
 from hubtune.text import columns
 
 SMALLNET = options("module.name=smallnet", "module.weights=none")
@@ -58,6 +60,43 @@ def test_figures_are_one_below_the_other_in_chinese(pics, run_here, monkeypatch)
     for line in results:
         title, gap = re.match("([^ ]+)( +)", line).groups()
         assert columns(title + gap) == 12
+
+
+@pytest.fixture
+def weights_wanted(monkeypatch):
+    """The names of the weights that are fetched; nothing is."""
+    names = []
+
+    def refuse(pretrained, *arguments, **options):
+        names.append(pretrained)
+        raise ModelError("fetched")
+
+    monkeypatch.setattr(module, "resolve_weights", refuse)
+    return names
+
+
+@pytest.mark.parametrize("command", ["finetune lists", "finetune r.yaml", "tune lists", "tune r.yaml"])
+def test_an_emptied_training_list_is_named_before_weights_are_fetched(
+    pics, here, run_here, assert_refused, weights_wanted, command
+):
+    json_of(run_here("split", "pics", "--val", 4, "--out", "lists", "--json"))
+    (here / "r.yaml").write_text("data: {base: lists}\nmodule: resnet50_imagenet\nstrategy: default\n")
+    (here / "lists" / "train_list.txt").write_bytes(b"")
+    assert_refused((command, 3, "lists/train_list.txt has no picture: put the list back, or make new ones"))
+    assert not weights_wanted and not (here / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["validate", "test"])
+def test_an_emptied_list_to_measure_on_is_named_before_weights_are_fetched(
+    pics, here, run_here, weights_wanted, name
+):
+    json_of(run_here("split", "pics", "--val", 4, "--test", 4, "--out", "lists", "--json"))
+    (here / "lists" / f"{name}_list.txt").write_bytes(b"")
+    done = run_here("finetune", "lists", "-o", "module=resnet50_imagenet")
+    assert done.returncode == 4 and len(weights_wanted) == 1
+    words = {"validate": "validation", "test": "test"}[name]
+    assert f"The {words} list lists/{name}_list.txt is empty: nothing is measured on it\n" in done.stderr
+    assert done.stderr.index("is empty") < done.stderr.index("Error: fetched")
 
 
 @pytest.mark.parametrize(

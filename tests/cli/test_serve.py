@@ -28,4 +28,4 @@ def test_missing_packages_are_named(here, assert_refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     for name in [name for name in sys.modules if name.startswith(("hubtune.serve", "uvicorn."))]:
         monkeypatch.delitem(sys.modules, name)
-    assert_refused(("serve runs/x", 5, "pip install 'starlette>=0.37' 'uvicorn>=0.29' 'prometheus"))
+    assert_refused(("serve runs/x", 5, 'pip install "starlette>=0.37" "uvicorn>=0.29" "prometheus'))

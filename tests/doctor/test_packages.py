@@ -17,6 +17,7 @@ from hubtune.doctor.packages import (
     missing_extras,
 )
 from hubtune.errors import DataError
+from hubtune.extras import PADDLE_NEEDS
 
 
 def test_the_tables_agree_with_the_project():
@@ -24,7 +25,7 @@ def test_the_tables_agree_with_the_project():
     assert [f"{package.distribution}>={package.minimum}" for package in REQUIRED] == project["dependencies"]
     extras = project["optional-dependencies"]
     cpu = [f"{package.distribution}>={package.minimum}" for package in (PADDLE, OPENVINO)]
-    assert extras["cpu"] == cpu
+    assert extras["cpu"] == [*cpu, PADDLE_NEEDS]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,11 @@ def test_what_a_package_itself_lacks_is_installed(tmp_path, monkeypatch):
     problem = import_problem(_error(monkeypatch, tmp_path, "import not_there_at_all"))
     assert problem.startswith("Pillow cannot be loaded (No module named 'not_there_at_all')")
     assert problem.endswith("pip install --upgrade pillow")
+    # Paddle does not say that it needs it.
+    problem = import_problem(
+        _error(monkeypatch, tmp_path / "x", "raise ModuleNotFoundError(name='setuptools')")
+    )
+    assert problem.endswith("pip install setuptools")
 
 
 def test_a_missing_package_is_named_with_the_cure():

@@ -24,7 +24,7 @@ def _check(versions, result, *, has_avx=True, driver=NO_DRIVER):
 @pytest.mark.parametrize(
     ("versions", "result", "words", "cure"),
     [
-        ({}, MISSING, "PaddlePaddle is not installed", '"paddlepaddle>=3.1"'),
+        ({}, MISSING, "PaddlePaddle is not installed", "setuptools"),
         (
             {**CPU, **GPU},
             ImportResult(),
@@ -44,6 +44,7 @@ def _check(versions, result, *, has_avx=True, driver=NO_DRIVER):
             "httpx",
             "paddlepaddle",
         ),
+        (CPU, ImportResult("x", missing="setuptools", fault="paddle"), "be loaded: x", "install setuptools"),
         (CPU, ImportResult("undefined symbol: y"), "undefined symbol: y", "--no-deps paddlepaddle"),
         (CPU, ImportResult("x", fault="numpy"), "because NumPy cannot be loaded", "--no-deps numpy"),
         (

@@ -56,6 +56,22 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
         assert "HUBTUNE_HOME" in check.cure
 
 
+def test_of_a_read_only_working_folder_that_of_the_runs_counts(tmp_path, monkeypatch):
+    """As in a container, where only the runs are mounted to be written."""
+    write = places._write_problem
+
+    def refuse(folder, *, made):
+        return "Read-only file system" if folder == tmp_path else write(folder, made=made)
+
+    monkeypatch.setattr(places, "_write_problem", refuse)
+    check = places.check_working_folder(tmp_path)
+    assert check.state == BAD and "Read-only file system" in check.finding
+    (tmp_path / "runs").mkdir()
+    check = places.check_working_folder(tmp_path)
+    assert check.state in (GOOD, NOTE) and check.name == "working-folder"
+    assert check.finding.startswith(f"Working folder read-only, but for {tmp_path / 'runs'}: ")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a folder in use cannot be removed there")
 def test_a_working_folder_that_was_removed_is_left(tmp_path, monkeypatch):
     assert places.leave_lost_folder() is None

@@ -98,7 +98,7 @@ def test_a_package_that_was_not_reached_is_a_note():
     ("version", "result", "state", "words", "cure"),
     [
         ("13.0", ImportResult(facts=FORMATS), GOOD, "reads JPEG, PNG, WebP, AVIF and HEIC", ""),
-        ("13.0", ImportResult(facts={**FORMATS, "heic": False}), NOTE, "HEIC", "--upgrade pillow-heif"),
+        ("13.0", ImportResult(facts={**FORMATS, "heic": False}), NOTE, "HEIC", 'install "pillow-heif>=0.20"'),
         ("13.0", ImportResult(facts={**FORMATS, "webp": False}), NOTE, "does not read WEBP", "pillow"),
         (
             None,

@@ -166,7 +166,9 @@ def test_what_cannot_be_exported_is_refused_before_any_work(tmp_path, monkeypatc
     with pytest.raises(UsageError, match="--name fruit goes with --format paddlehub"):
         check_export(tmp_path / "x", "onnx", "fruit")
     monkeypatch.setattr(exporter, "is_installed", lambda name: False)
-    with pytest.raises(MachineError, match=r"ONNX needs onnx and onnxruntime: pip install onnx onnxruntime"):
+    with pytest.raises(
+        MachineError, match=r"ONNX needs onnx and onnxruntime: .*pip install onnx onnxruntime"
+    ):
         check_export(tmp_path / "x", "onnx")
 
 

@@ -8,6 +8,7 @@ import pytest
 from hubtune.errors import MachineError, ModelError
 from hubtune.export import onnx_graph
 from hubtune.export.onnx_graph import Graph, Operation, Tensor, TensorType, attribute_value, onnx_package
+from hubtune.extras import install_extra
 
 
 def test_equal_constants_are_written_once_and_constants_without_a_node_never():
@@ -35,7 +36,7 @@ def test_without_the_package_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MachineError) as refusal:
         onnx_package()
-    assert str(refusal.value) == "The package onnx is not installed: pip install onnx onnxruntime"
+    assert str(refusal.value) == f"The package onnx is not installed: {install_extra('onnx')}"
 
 
 def test_types_and_attributes_of_a_program_are_read():

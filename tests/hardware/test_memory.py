@@ -5,8 +5,15 @@ import sys
 
 import pytest
 
+from hubtune.errors import MachineError
 from hubtune.hardware import memory
-from hubtune.hardware.memory import free_memory, machine_memory, memory_limit, out_of_memory
+from hubtune.hardware.memory import (
+    free_memory,
+    machine_memory,
+    memory_limit,
+    out_of_memory,
+    ran_out_of_memory,
+)
 
 GB = 10**9
 
@@ -91,3 +98,22 @@ def test_the_limit_of_a_container_counts_if_it_is_below_the_machine(machine):
     assert memory_limit() == 3 * GB
     machine("0::/huge\n", huge=_second(2**63 - 4096, 0))
     assert memory_limit() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (OSError("(External) CUDA error(2), out of memory."), True),
+        (RuntimeError("(External) CUBLAS error(3), CUBLAS_STATUS_ALLOC_FAILED"), True),
+        (SystemError("(Fatal) std::bad_alloc"), True),
+        (RuntimeError("ResourceExhaustedError: Out of memory error on GPU 0"), True),
+        (OSError(12, "Cannot allocate memory"), True),
+        (OSError(28, "No space left on device: out of memory.jpg"), False),
+        (RuntimeError("shapes do not fit"), False),
+        (ValueError("out of memory"), False),
+        (MachineError("out of memory"), False),
+    ],
+)
+def test_errors_of_memory_are_told_from_others(error, expected):
+    assert ran_out_of_memory(error) == expected

@@ -13,7 +13,7 @@ from hubtune.hub.paddlehub_module import paddlehub_labels, paddlehub_weights
 def test_a_missing_paddlehub_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "paddlehub", None)
     (tmp_path / "module.py").write_text("from paddlehub.module.module import moduleinfo\n")
-    with pytest.raises(MachineError, match=r"is not installed: pip install paddlehub==2.4.0 "):
+    with pytest.raises(MachineError, match=r"is not installed: .*pip install paddlehub==2.4.0 "):
         load_backbone(tmp_path, trust_code=True)
 
 

@@ -77,7 +77,7 @@ def test_it_is_refused_for_models_that_were_not_fine_tuned_by_it(tmp_path):
 def test_a_machine_without_openvino_or_with_a_gpu_says_what_to_do(run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(int8_program, "is_installed", lambda _: False)
-        with pytest.raises(MachineError, match="needs OpenVINO: pip install openvino, or fine-tune again"):
+        with pytest.raises(MachineError, match=r"needs OpenVINO: .*pip install openvino, or fine-tune again"):
             hubtune.load_model(run.path)
     monkeypatch.setattr(int8_program, "on_gpu", lambda: True)
     with pytest.raises(MachineError, match="computes on a CPU: add --device cpu"):

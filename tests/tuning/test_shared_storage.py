@@ -27,7 +27,7 @@ def test_other_addresses_and_passwords_are_refused_without_being_repeated(addres
 
 def test_a_missing_driver_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pymysql", None)
-    with pytest.raises(MachineError, match=r"needs pymysql.*: pip install 'optuna>=4.9' 'pymysql>=1.1'"):
+    with pytest.raises(MachineError, match=r'needs pymysql.*pip install "optuna>=4.9" "pymysql>=1.1"'):
         check_storage("mysql://me@host/x")
 
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from hubtune.extras import install_command, update_command
+
 START_BYTES = 4096
 """Number of first bytes from which a format is recognised."""
 
@@ -22,8 +24,12 @@ class FileFormat(NamedTuple):
     @property
     def reason(self) -> str:
         """Why a file cannot be used."""
-        what = self.one if self.is_image else f"not a picture, but {self.one}"
-        return f"{what}: {self.advice_for('it')}" if self.advice else what
+        return f"{self.what}: {self.advice_for('it')}" if self.advice else self.what
+
+    @property
+    def what(self) -> str:
+        """The reason without the advice, which depends on the machine."""
+        return self.one if self.is_image else f"not a picture, but {self.one}"
 
     def advice_for(self, pronoun: str) -> str:
         return self.advice.replace("{}", pronoun)
@@ -59,13 +65,13 @@ RAW = FileFormat(
 AVIF = FileFormat(
     "an AVIF picture",
     "AVIF pictures",
-    "run `pip install --upgrade pillow` to read {}, or convert {} to JPEG",
+    f"run `{update_command('pillow')}` to read {{}}, or convert {{}} to JPEG",
     is_image=True,
 )
 HEIC = FileFormat(
     "a HEIC picture",
     "HEIC pictures",
-    "run `pip install pillow-heif` to read {}, or convert {} to JPEG",
+    f"run `{install_command('pillow-heif')}` to read {{}}, or convert {{}} to JPEG",
     is_image=True,
 )
 
@@ -100,8 +106,8 @@ _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), AVIF),
     b"crx ": RAW,
 }
-_BY_REASON = {
-    row.reason: row
+_CONVERTIBLE = {
+    row.what: row
     for row in (*(row for _, row in _TEXTS), *(row for _, _, row in _SIGNATURES), *_BRANDS.values())
     if row.advice
 }
@@ -124,15 +130,19 @@ def identify_format(start: bytes) -> FileFormat | None:
 
 def is_convertible(reason: str) -> bool:
     """Whether a reason is that of a format whose files can be made into images that are read."""
-    return reason in _BY_REASON
+    return _convertible(reason) is not None
+
+
+def _convertible(reason: str) -> FileFormat | None:
+    # Of a reason in the cache, the advice may be that of another installation.
+    return _CONVERTIBLE.get(reason.partition(": ")[0])
 
 
 def count_formats(reasons: Iterable[str]) -> list[str]:
     """Describe the files of convertible formats among reasons: ``8 DICOM files: convert them to PNG, …``."""
-    counts = Counter(reason for reason in reasons if reason in _BY_REASON)
+    counts = Counter(row for row in map(_convertible, reasons) if row is not None)
     described = []
-    for reason, count in counts.items():
-        row = _BY_REASON[reason]
+    for row, count in counts.items():
         one = count == 1
         what = row.one if one else f"{count:,} {row.many}"
         described.append(f"{what}: {row.advice_for('it' if one else 'them')}")

@@ -15,6 +15,7 @@ from support.orientation import STORED, four_quarters, save_oriented
 from hubtune.data.images.decode import MAX_PIXELS, ImageError, decode, open_image
 from hubtune.data.images.verify import check_ends, check_pixels
 from hubtune.errors import MachineError
+from hubtune.extras import install_command
 
 CHECKS = (decode, check_ends, check_pixels)
 CUT = "damaged picture (the file ends too early)"
@@ -128,7 +129,7 @@ def test_a_raw_file_whose_preview_alone_can_be_read_is_refused(tmp_path):
     )
 
 
-HEIC = "a HEIC picture: run `pip install pillow-heif` to read it, or convert it to JPEG"
+HEIC = f"a HEIC picture: run `{install_command('pillow-heif')}` to read it, or convert it to JPEG"
 HAS_HEIF = find_spec("pillow_heif") is not None
 
 

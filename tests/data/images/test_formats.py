@@ -43,6 +43,15 @@ def test_a_format_is_recognised_by_its_first_bytes(tmp_path, content):
     assert is_image(tmp_path / "file") == is_picture
 
 
+def test_the_advice_of_another_installation_is_that_of_this_one():
+    """As in the cache of a scan, which all environments of a machine share."""
+    row = identify_format(b"\0\0\0\x18ftypheic")
+    other = "a HEIC picture: run `pipx inject hubtune pillow-heif` to read it, or convert it to JPEG"
+    assert other != row.reason and is_convertible(other)
+    [counted] = count_formats([other, row.reason])
+    assert counted == f"2 HEIC pictures: {row.advice_for('them')}"
+
+
 def test_others_have_no_format_and_files_of_the_same_are_counted():
     for content in (b"", b"just some words", b"RIFF\0\0\0\0WAVEfmt ", b"for free", b"G" * 20):
         assert identify_format(content) is None

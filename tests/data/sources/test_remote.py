@@ -46,5 +46,5 @@ def test_an_address_that_cannot_be_one_and_a_missing_endpoint_or_extra_are_named
     with pytest.raises(MachineError, match="set OSS_ENDPOINT, for example to https://oss-cn-hangzhou"):
         open_source("oss://bucket/x")
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    with pytest.raises(MachineError, match=r"pip install 'fsspec\[s3\]>=2024.2'"):
+    with pytest.raises(MachineError, match=r'pip install "fsspec\[s3\]>=2024.2"'):
         open_source("s3://bucket/x")
