@@ -305,7 +305,7 @@ def _variants(node: ast.AST) -> list[list[_Part]]:
             return [[""]]
         case ast.JoinedStr(values=values):
             choices = [
-                [[str(value.value)]] if isinstance(value, ast.Constant) else _variants(value)
+                [_with_places(str(value.value))] if isinstance(value, ast.Constant) else _variants(value)
                 for value in values
             ]
             return _combined(choices, node)
@@ -344,6 +344,12 @@ def _combined(choices: list[list[list[_Part]]], node: ast.AST) -> list[list[_Par
     if number > _MOST_VARIANTS:
         choices = [choice if len(choice) == 1 else [[ast.Name("part")]] for choice in choices]
     return [list(itertools.chain(*parts)) for parts in itertools.product(*choices)]
+
+
+def _with_places(text: str) -> list[_Part]:
+    """Return a text of an f-string with its ``{{}}``, which takes a value later, as fields."""
+    first, *rest = text.split("{}")
+    return [first, *(part for after in rest for part in (ast.Name("text"), after))]
 
 
 def _converted(text: str) -> list[_Part]:
