@@ -57,12 +57,14 @@ _CONVERSION = re.compile(
 # Texts that click writes itself.
 _CLICK = (
     "Usage: {usage}",
-    "Error: {message}",
     "Try '{command} {option}' for help.",
     "No such option: {name}",
     "No such option {name}",
     "No such option: {name} Did you mean {possibility}?",
     "No such option: {name} (Possible options: {possibilities})",
+    "No such option {name}. (Did you mean one of: {possibilities}?)",
+    "No such option {name}. (Possible options: {possibilities})",
+    "No such command {name}. (Did you mean one of: {possibilities}?)",
     "No such command {name}.",
     "No such command {name}. Did you mean {possibility}?",
     "Missing argument {name}.",

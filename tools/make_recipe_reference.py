@@ -20,6 +20,7 @@ _HEADINGS = {
     "en": ("Top level", "key", "allowed", "default", "meaning"),
     "zh": ("顶层", "键", "允许的值", "默认值", "含义"),
 }
+_WORDS = ("required", "text")
 BEGIN = "<!-- keys: begin -->"
 END = "<!-- keys: end -->"
 
@@ -83,7 +84,10 @@ def reference_table(language: str) -> str:
             heading = f"### {f'`{row.section}`' if row.section else top}"
             lines += ["", heading, "", f"| {' | '.join(columns)} |", "|-|-|-|-|"]
             previous = row.section
-        texts = [translate(translate_word(text, language), language) for text in row[2:]]
+        texts = [
+            translate_word(text, language) if text in _WORDS else translate(text, language)
+            for text in row[2:]
+        ]
         texts[0] = texts[0].replace("<", "&lt;")
         cells = [f"`{row.key}`", *texts]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")

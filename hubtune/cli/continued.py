@@ -157,6 +157,6 @@ def continuation_options(command: Callable[..., Any]) -> Callable[..., Any]:
     classes_option = click.option(
         "--classes",
         type=click.Choice(("all", "new-only")),
-        help="With --from: all classes, old and new, or those of the new pictures only. [default: all]",
+        help="With --from: all classes, old and new, or those of the new pictures only; default: all.",
     )
     return model_option(classes_option(call))

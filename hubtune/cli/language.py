@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from hubtune.errors import UsageError
-from hubtune.messages.catalogue import LANGUAGES, VARIABLE
+from hubtune.messages.catalogue import LANGUAGES, VARIABLE, language_of
 
 _OPTION = "--lang"
 
@@ -26,8 +26,9 @@ def chosen_language(arguments: Sequence[str]) -> list[str]:
         if name != _OPTION:
             others.append(argument)
             continue
-        code = value if equals else next(options, "")
-        if code not in LANGUAGES:
-            raise UsageError(f"{_OPTION} is {' or '.join(LANGUAGES)}, not '{code}'")
+        wanted = value if equals else next(options, "")
+        if (code := language_of(wanted)) is None:
+            languages = " or ".join(LANGUAGES)
+            raise UsageError(f"{_OPTION} is {languages}, not '{wanted}'")
         os.environ[VARIABLE] = code
     return [*others, *arguments[end:]]

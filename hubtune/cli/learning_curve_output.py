@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import hubtune
 from hubtune.cli.console import echo, percent, print_table
 from hubtune.errors import UsageError
+from hubtune.messages.catalogue import language
 
 if TYPE_CHECKING:
     from hubtune.report.run_report import MeasuredCurve
@@ -55,4 +56,4 @@ def print_curve(curve: "MeasuredCurve | None") -> None:
         interval = f"{100 * point.low:.1f}–{percent(point.high)}"
         lines.append([f"{point.images:.0f}", percent(point.accuracy), interval])
     print_table(lines, sides=">>>")
-    echo(describe_curve(curve, Phrases("en")))
+    echo(describe_curve(curve, Phrases(language())))

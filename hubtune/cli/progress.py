@@ -46,7 +46,7 @@ def working_bar(what: str) -> Iterator[Callable[[str, int, int], None]]:
         return
     with _bar(what, *_columns("")) as update:
         yield lambda what, done, total: update(
-            description=translate(what), completed=done, total=total or None
+            description=_activity(what), completed=done, total=total or None
         )
 
 
@@ -78,7 +78,7 @@ def download_bar(name: str) -> Iterator[Callable[[int, int | None], None] | None
 @contextmanager
 def _bar(what: str, *columns: bars.ProgressColumn) -> Iterator[Callable[..., None]]:
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield partial(bar.update, bar.add_task(escape(translate(shown(what))), total=None))
+        yield partial(bar.update, bar.add_task(escape(_activity(shown(what))), total=None))
 
 
 @contextmanager
@@ -107,6 +107,13 @@ def _columns(extra: str) -> list[bars.ProgressColumn]:
         bars.TextColumn(extra),
         bars.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     ]
+
+
+def _activity(what: str) -> str:
+    """Return what is being done in the language of messages; ``training`` alone is the list of that name."""
+    words = f"{what} …"
+    translated = translate_word(words)
+    return translate(what) if translated == words else translated
 
 
 class Curve:
@@ -180,14 +187,16 @@ class RunDisplay(Callback):
     def start(self, what: str, total: int, done: int = 0) -> None:
         if self._task is not None:
             self._bar.remove_task(self._task)
-        self._task = self._bar.add_task(translate(what), total=total, completed=done, figures="")
+        self._task = self._bar.add_task(_activity(what), total=total, completed=done, figures="")
         self._start, self._done = time.monotonic(), 0
 
     def advance(self, images: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
         assert self._task is not None
         self._done += images
         speed = self._done / max(1e-9, time.monotonic() - self._start)
-        learning = "" if loss is None else f"loss {loss:.3f}  acc {accuracy:.3f}  "
+        learning = ""
+        if loss is not None:
+            learning = f"{translate_word('loss')} {loss:.3f}  {translate_word('acc')} {accuracy:.3f}  "
         self._bar.update(self._task, advance=images, figures=learning + translate(f"{speed:.1f} pictures/s"))
 
     def stepped(
@@ -203,7 +212,8 @@ class RunDisplay(Callback):
             if best:
                 self._best = metrics.selection_figure, step
         mark = translate_word("best so far") if best and step else ""
-        line = f"step {step}, {name}: {figures(metrics)}" if step else f"{name}: {figures(metrics)}"
+        list_name = translate_word(name)
+        line = f"step {step}, {list_name}: {figures(metrics)}" if step else f"{list_name}: {figures(metrics)}"
         self.console.print(escape(translate(line)), f" [green]{mark}[/]" * bool(mark), highlight=False)
 
     def notice(self, text: str) -> None:

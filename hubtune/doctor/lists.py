@@ -144,5 +144,5 @@ def _check_copies(images: Mapping[str, Sequence[ImageEntry]], base: Path, cure: 
     if checks or read > _MOST_BYTES:
         return checks
     counts = Counter(name for name, _ in listed)
-    what = "No picture is in two lists, as far as equal files tell" if len(counts) > 1 else "No equal files"
-    return [Check("leaks", GOOD, what)]
+    where = "lists" if len(counts) > 1 else "classes"
+    return [Check("leaks", GOOD, f"No picture is in two {where}, as far as equal files tell")]

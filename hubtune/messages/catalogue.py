@@ -26,9 +26,13 @@ def language() -> str:
     It is that of ``HUBTUNE_LANG``, such as ``zh`` or ``zh_CN.UTF-8``, or else of the first of ``LC_ALL``,
     ``LC_MESSAGES`` and ``LANG`` that is set; English for all other languages.
     """
-    value = next(filter(None, map(os.environ.get, _VARIABLES)), "")
+    return language_of(next(filter(None, map(os.environ.get, _VARIABLES)), "")) or ENGLISH
+
+
+def language_of(value: str) -> str | None:
+    """Return the language that a code names, such as ``zh_CN.UTF-8`` or ``en-GB``; ``None`` for others."""
     code = value.replace("-", "_").partition("_")[0].partition(".")[0].lower()
-    return code if code in LANGUAGES else ENGLISH
+    return code if code in LANGUAGES else None
 
 
 def translator(code: str) -> gettext.NullTranslations:

@@ -122,7 +122,8 @@ class _Translator:
     def _divided(self, text: str, depth: int) -> Iterator[str]:
         """Yield translations of the parts of a text that is no message as a whole."""
         if "\n" in text:
-            yield "\n".join(self._part(line, depth) for line in text.split("\n"))
+            lines = [(line[: len(line) - len(line.lstrip())], line.lstrip()) for line in text.split("\n")]
+            yield "\n".join(before + self._part(line, depth) for before, line in lines)
             return
         if depth > _DEEPEST or len(_PIECE.findall(text)) > _MOST_PIECES:
             return

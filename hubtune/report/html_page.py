@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from hubtune.messages.catalogue import translator
+from hubtune.messages.translation import translate
 from hubtune.text import escaped
 
 
@@ -15,12 +17,16 @@ def render_page(name: str, language: str, **content: Any) -> str:
     """Render the page ``templates/<name>.html`` with the style ``templates/<name>.css``.
 
     The page has a policy that allows that style and pictures inside the page, and nothing else. All text is
-    escaped for HTML; the filter ``shown`` also escapes what could change how a name is read.
+    escaped for HTML; the filter ``shown`` also escapes what could change how a name is read, and
+    ``translated`` writes a message of the library in the language.
     """
     style = _read(f"{name}.css")
     environment = page_environment(language)
     environment.loader = FunctionLoader(_read)
     environment.filters["shown"] = escaped
+    environment.filters["translated"] = partial(
+        translate, to=language
+    )  # of messages that were finished before
     # The policy allows only the style with this hash (CSP 3, 2.3.1), and none from a file's name.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     template = environment.get_template(f"{name}.html")

@@ -10,7 +10,7 @@ from hubtune.data.audit.issues import Issue, IssueFile
 from hubtune.data.images.decode import ImageError
 from hubtune.data.images.verify import check_pixels
 from hubtune.data.scan.scanner import Scan
-from hubtune.messages.catalogue import ENGLISH
+from hubtune.messages.catalogue import language
 from hubtune.notebook.html import data_address
 from hubtune.report.html_page import render_page
 
@@ -29,7 +29,7 @@ def render_scan_page(source: str, scan: Scan, issues: Sequence[Issue]) -> str:
     sizes = scan.sizes
     return render_page(
         "scan",
-        ENGLISH,
+        language(),
         source=source,
         sizes=sizes,
         largest=max(sizes.values(), default=0),

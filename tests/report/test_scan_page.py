@@ -59,7 +59,7 @@ def test_a_section_shows_a_limited_number_of_images_and_names_files_without_a_th
     for groups in ([[item] for item in items], [items], [items[:40], items[40:]]):
         page = page_of([issue(*groups)])
         assert len(page.all("img")) == MAX_FILES
-        assert "and 5 more" in page.words
+        assert "and 5 more pictures" in page.words
     gone = IssueFile(photo.with_name("gone.jpg"), "gone.jpg", "cat")
     cut = issue([IssueFile(photo, "cut.jpg", None, "damaged")], kind="unreadable")
     page = page_of([issue([gone]), cut])
