@@ -90,11 +90,14 @@ class _Translator:
             if not self._begins_message(name, line):
                 size = columns(name + gap) - columns(title)
                 return before + title + " " * max(len(gap) > 1, size * (len(gap) > 1)) + self._part(rest, 0)
+        whole = self._message(line, 0)
+        if whole is not None and not _english(whole):
+            return whole
         indent = _INDENT.match(line)
         start = indent.end() if indent else 0
         if start == len(line):
             return line
-        if (parts := _COLUMNS.fullmatch(line)) is not None and self._message(line, 0) is None:
+        if (parts := _COLUMNS.fullmatch(line)) is not None and whole is None:
             first, gap, rest = parts.groups()
             return first + gap + self._part(rest, 0)
         return line[:start] + self._part(line[start:], 0)
@@ -195,6 +198,9 @@ class _Translator:
         found = self._exact(text, depth, inside=inside)
         if found is None and text[:1].isalpha():  # a sentence that is a part of another one, or the other way
             found = self._exact(text[0].swapcase() + text[1:], depth, inside=inside)
+        if found is None and text[-1:].isalnum() and (" " in text):  # a sentence without its full stop
+            found = self._exact(f"{text}.", depth, inside=inside)
+            found = found and found.removesuffix("。")
         return found
 
     def _exact(self, text: str, depth: int, *, inside: bool) -> str | None:

@@ -24,9 +24,7 @@ def render_page(name: str, language: str, **content: Any) -> str:
     environment = page_environment(language)
     environment.loader = FunctionLoader(_read)
     environment.filters["shown"] = escaped
-    environment.filters["translated"] = partial(
-        translate, to=language
-    )  # of messages that were finished before
+    environment.filters["translated"] = partial(translate, to=language)
     # The policy allows only the style with this hash (CSP 3, 2.3.1), and none from a file's name.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     template = environment.get_template(f"{name}.html")

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from hubtune.extras import install_command, update_command
-
 START_BYTES = 4096
 """Number of first bytes from which a format is recognised."""
 
@@ -65,13 +63,13 @@ RAW = FileFormat(
 AVIF = FileFormat(
     "an AVIF picture",
     "AVIF pictures",
-    f"run `{update_command('pillow')}` to read {{}}, or convert {{}} to JPEG",
+    "run `pip install --upgrade pillow` to read {}, or convert {} to JPEG",
     is_image=True,
 )
 HEIC = FileFormat(
     "a HEIC picture",
     "HEIC pictures",
-    f"run `{install_command('pillow-heif')}` to read {{}}, or convert {{}} to JPEG",
+    "run `pip install pillow-heif` to read {}, or convert {} to JPEG",
     is_image=True,
 )
 
