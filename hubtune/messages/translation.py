@@ -26,6 +26,7 @@ _JOINT = re.compile(r"(?<=[a-z0-9)'%}][.?!]) (?=[A-Z'\[])|; |: ")
 _ENDINGS = ((". ", "。"), (".", "。"), ("? ", "？"), ("! ", "！"), ("; ", "；"), (": ", "："))
 _LIST = re.compile(r"(, and |, or |, | and | or |; )")
 _LIST_MARKS = {", and ": "和", ", or ": "或", ", ": "、", " and ": "和", " or ": "或", "; ": "；"}
+_QUOTED = re.compile(r"`[^`]*`|'[^']*'")
 _WIDE_END = re.compile(r"[\u2e80-\u9fff\uff00-\uffef]$")
 _DEEPEST = 6  # of messages in messages
 _MOST_READINGS = 4  # of a text
@@ -34,7 +35,7 @@ _MOST_CACHED = 5000  # texts
 # Fields that hold words of hubtune's, never a name of a user's.
 _WORD_FIELDS = {
     *("description", "fault", "fitted", "folder_title", "kind", "known", "list", "list_name", "lists"),
-    *("noun", "nouns", "several", "state", "title", "type", "unit", "what", "words"),
+    *("noun", "nouns", "several", "state", "title", "type", "unit", "use", "what", "words"),
 }
 # Fields that hold words of the command line with "or" or "and" between them.
 _CHOICE_FIELDS = {
@@ -248,5 +249,6 @@ def _joined(text: str, items: list[str | None], marks: dict[str, str]) -> str:
 
 
 def _english(text: str) -> int:
-    """Return the number of lower-case words, which are mostly not translated."""
+    """Return the number of lower-case words outside quotes, which are mostly not translated."""
+    text = _QUOTED.sub("", text)
     return len(re.findall(r"(?<![\w/.-])[a-z]{2,}(?![\w/=.(-])", text, re.ASCII))
