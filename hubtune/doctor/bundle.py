@@ -47,10 +47,14 @@ def report_text(checks: Sequence[Check], to: str = ENGLISH) -> str:
             lines += ["", heading] if lines else [heading]
             group = check.group
         state = translate_word(check.state, to)
-        lines.append(f"  {state}{' ' * (6 - columns(state))}{translate(check.finding, to)}")
+        lines.append(f"  {state}{' ' * (6 - columns(state))}{_translated(check.finding, to)}")
         if check.cure:
             lines.append(f"        → {translate(check.cure, to)}")
     return "\n".join(lines)
+
+
+def _translated(finding: str, to: str) -> str:
+    return translate_word(finding, to) if finding.isalpha() else translate(finding, to)
 
 
 def summary(checks: Sequence[Check]) -> str:

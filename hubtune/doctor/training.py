@@ -111,6 +111,9 @@ class _TrainedRun:
                 f"It may have learned: {figure}, but {guess}, and {metrics.count:,} are too few to tell",
                 self._new_lists,
             )
+        if self.record.result is None and self.record.diverged is None:
+            finding = f"So far: {figure}, and {guess}; it has not finished"
+            return Check("learning", NOTE, finding, f"hubtune finetune {_word(self.record.path)} --resume")
         cause, cure = self._cause(metrics)
         state = BAD if metrics.mean_ap is None else NOTE
         return Check("learning", state, f"It has not learned: {figure}, and {guess}. {cause}", cure)

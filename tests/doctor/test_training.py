@@ -181,6 +181,12 @@ def test_waiting_for_images_is_a_note():
     assert "waiting" not in _found(_record(logged=FALLS, evaluations=[GOOD], waited=0.1))
 
 
+def test_a_run_that_goes_on_may_still_learn():
+    check = _found(_record(logged=FLAT[:2], evaluations=[GUESSING], result=None))["learning"]
+    assert check.state == "note" and check.finding.endswith("; it has not finished")
+    assert check.cure == "hubtune finetune runs/a --resume"
+
+
 def test_a_run_that_was_stopped_can_be_resumed():
     stopped = _found(_record(logged=FALLS, evaluations=[GOOD], result=None))["end"]
     assert stopped.finding == "Not finished: it was stopped after step 40 of 40"
