@@ -56,6 +56,7 @@ class Device:
 EVERYTHING = {"dropout": 0.3, "batch_norm": "update", "ema": 0.9, "augment": {"mixup": 0.2}, "epochs": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, EVERYTHING, {"shards": 2, "epochs": 1}], ids=["", "all", "shards"])
 @pytest.mark.parametrize("in_backward", [False, True])
 def test_a_run_that_memory_fails_at_first_is_that_of_the_parts_that_fit(
@@ -97,6 +98,7 @@ def test_a_step_that_memory_fails_later_is_made_again_without_a_trace(run, monke
         np.testing.assert_allclose(values, found[name], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_computes_each_step_in_the_parts_that_it_had(run, monkeypatch):
     monkeypatch.setattr(hubtune.RunConfig, "images_per_step", 8)
     options = {
