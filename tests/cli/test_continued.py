@@ -92,7 +92,7 @@ def test_more_epochs_go_on_with_the_run(here, run_here, assert_refused):
     draw_tree(here / "pics", {"ant": 10, "bee": 10})
     run_here("finetune", "pics", *TINY, "-o", "strategy=default_finetune", "-o", "train.epochs=2")
     run = here / "runs" / "pics"
-    assert_refused(("finetune runs/pics --resume -o train.epochs=1", 2, "train.epochs: 2, now 1"))
+    assert_refused(("finetune runs/pics --resume -o train.epochs=1", 2, "train.epochs was 2 and is now 1"))
     done = run_here("finetune", "runs/pics", "--resume", "-o", "train.epochs=4")
     assert "4 epochs in place of 2: from here on, the rate is that of a schedule of 4" in done.stderr
     assert load_recipe(run / "recipe.yaml").train.epochs == 4
