@@ -66,8 +66,8 @@ def test_a_resumed_run_ends_with_the_same_weights(module, data, tmp_path, channe
     with pytest.raises(StoppedError):
         _run(module, data, tmp_path, callback=AtAdvance(3, press_ctrl_c), **options)
     for other, message in (
-        ({"channels": 3}, f"channels: {channels}, now 3"),
-        ({"size": 28}, "size: 24, now 28"),
+        ({"channels": 3}, f"channels was {channels} and is now 3"),
+        ({"size": 28}, "size was 24 and is now 28"),
     ):
         with pytest.raises(hubtune.UsageError, match=f"data.{message}"):
             _run(module, data, tmp_path, resume=True, **{**options, **other})
