@@ -1,5 +1,7 @@
 """Text for people: escapes, values, sizes, durations and numbers of things."""
 
+import shlex
+
 import pytest
 
 from hubtune import text
@@ -58,3 +60,13 @@ def test_sizes_are_parsed_or_refused():
 )
 def test_a_name_for_a_file_is_accepted_by_every_system(name, expected):
     assert text.safe_file_name(name) == expected
+
+
+def test_words_of_a_shell_are_quoted_as_on_this_system(monkeypatch):
+    words = ["pics", "my pics", r"C:\Users\Ann Lee\pics", "it's", "100%"]
+    monkeypatch.setattr(text, "_WINDOWS", False)
+    assert [text.shell_quoted(word) for word in words] == [shlex.quote(word) for word in words]
+    monkeypatch.setattr(text, "_WINDOWS", True)
+    quoted = ["pics", '"my pics"', r'"C:\Users\Ann Lee\pics"', '"it\'s"', '"100%"']
+    assert [text.shell_quoted(word) for word in words] == quoted
+    assert text.shell_quoted(r"C:\pics\a.png") == r"C:\pics\a.png"
