@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hubtune.text import escaped, without_keys
+from hubtune.text import escaped, set_variable, shortened, without_keys
 
 
 class HubtuneError(Exception):
@@ -90,6 +90,14 @@ class StoppedError(HubtuneError):
         super().__init__(message)
         self.exit_code = exit_code
         self.run = run
+
+
+def file_name_error(path: str, encoding: str) -> MachineError:
+    """Return the error for a path that has characters which the encoding of file names here lacks."""
+    return MachineError(
+        f"No file can be named {shortened(path)} where the encoding of file names is {encoding}: "
+        f"{set_variable('PYTHONUTF8', '1')}, and repeat the command"
+    )
 
 
 @contextmanager

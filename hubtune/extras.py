@@ -7,7 +7,6 @@ own, pipx and ``uv tool``, have commands of their own, which also remember the p
 
 import os
 import re
-import shlex
 import shutil
 import sys
 import tomllib
@@ -15,6 +14,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from hubtune.text import shell_quoted
 
 PADDLE_NEEDS = "setuptools"
 """What Paddle imports, and does not require on Python 3.11; environments of uv have none."""
@@ -103,7 +104,7 @@ def python_command() -> str:
         # Not by the file that links lead to: an environment's Python is a link to the system's.
         if found and os.path.abspath(found) == os.path.abspath(sys.executable):  # noqa: PTH100
             return name
-    return f'"{sys.executable}"' if os.name == "nt" else shlex.quote(sys.executable)
+    return shell_quoted(sys.executable)
 
 
 def uses_uv() -> bool:
@@ -129,7 +130,8 @@ def normal_name(name: str) -> str:
 def _quoted(word: str) -> str:
     if _SAFE_WORD.fullmatch(word):
         return word
-    return f'"{word}"' if os.name == "nt" or not set(word) & set('"$`\\!') else shlex.quote(word)
+    # In double quotes, which all have, a POSIX shell reads some characters.
+    return shell_quoted(word) if set(word) & set('"$`\\!') else f'"{word}"'
 
 
 def _has_pip() -> bool:

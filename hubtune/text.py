@@ -1,7 +1,9 @@
 """Formats text for people: escapes, numbers with nouns, sizes, durations and values in messages."""
 
 import math
+import os
 import re
+import shlex
 import unicodedata
 from typing import Any
 
@@ -24,6 +26,8 @@ _PIECE = re.compile(
     r"[（“《【]*(?:[\u2e80-\u9fff\uac00-\ud7af\uff10-\uff5a]|[^\s\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef（“《【]+)"
     r"[，。、；：？！）”》】…]*\s*|\S\s*"
 )
+_WINDOWS = os.name == "nt"
+_SAFE_ON_WINDOWS = re.compile(r"[\w@+=:,./\\-]+")
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i)?b?|b)?", re.IGNORECASE)
 
 
@@ -67,6 +71,25 @@ def safe_file_name(text: str) -> str:
     encoded = _NOT_IN_FILE_NAMES.sub("_", valid).encode()[:120]
     name = encoded.decode("utf-8", errors="ignore").strip(" .") or "_"
     return f"_{name}" if _DEVICE.fullmatch(name) else name
+
+
+def shell_quoted(text: str) -> str:
+    """Return a text as a word for a shell of this system; on Windows, for PowerShell and the prompt alike."""
+    if not _WINDOWS:
+        return shlex.quote(text)
+    return text if _SAFE_ON_WINDOWS.fullmatch(text) else f'"{text}"'
+
+
+def unset_variable(*names: str) -> str:
+    """Return the command that removes environment variables."""
+    if _WINDOWS:
+        return " & ".join(f"set {name}=" for name in names)
+    return f"unset {' '.join(names)}"
+
+
+def set_variable(name: str, value: str) -> str:
+    """Return the command that sets an environment variable for what is run afterwards."""
+    return f"set {name}={value}" if _WINDOWS else f"export {name}={value}"
 
 
 def shortened(text: str) -> str:

@@ -1,6 +1,7 @@
 """Text for people: escapes, values, sizes, durations and numbers of things."""
 
 import math
+import shlex
 
 import pytest
 
@@ -66,3 +67,13 @@ def test_a_name_for_a_file_is_accepted_by_every_system(name, expected):
 def test_a_share_is_a_percentage_and_none_is_a_dash(share, shown):
     assert text.format_share(share) == shown
     assert text.format_share(math.nan) == "–"
+
+
+def test_words_of_a_shell_are_quoted_as_on_this_system(monkeypatch):
+    words = ["pics", "my pics", r"C:\Users\Ann Lee\pics", "it's", "100%"]
+    monkeypatch.setattr(text, "_WINDOWS", False)
+    assert [text.shell_quoted(word) for word in words] == [shlex.quote(word) for word in words]
+    monkeypatch.setattr(text, "_WINDOWS", True)
+    quoted = ["pics", '"my pics"', r'"C:\Users\Ann Lee\pics"', '"it\'s"', '"100%"']
+    assert [text.shell_quoted(word) for word in words] == quoted
+    assert text.shell_quoted(r"C:\pics\a.png") == r"C:\pics\a.png"

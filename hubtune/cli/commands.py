@@ -16,7 +16,7 @@ from hubtune.cli.help import HelpFormatter
 from hubtune.cli.language import chosen_language
 from hubtune.cli.lazy import LazyGroup
 from hubtune.doctor.packages import import_problem
-from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
+from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError, file_name_error
 from hubtune.log import TERMINAL_FORMATTER, logger
 from hubtune.messages.catalogue import LANGUAGES
 from hubtune.messages.translation import translate
@@ -164,6 +164,8 @@ def _explain(error: BaseException) -> int | None:
             return _fail(f"Memory or threads have run out{known}: {advice}", MachineError.exit_code)
         case Exception() if (problem := import_problem(error)) is not None:
             return _fail(problem, MachineError.exit_code)
+        case UnicodeEncodeError() if error.encoding == sys.getfilesystemencoding():
+            return _fail(str(file_name_error(error.object, error.encoding)), MachineError.exit_code)
         case OSError():
             # A path in a locked folder, or longer than the system allows, fails wherever it is first used.
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,6 +1,5 @@
 """What ``hubtune export`` prints."""
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +7,7 @@ from hubtune.cli.console import echo, percent, print_table, say, shown
 from hubtune.export.formats import FORMATS
 from hubtune.extras import install_command
 from hubtune.storage.cache_folder import size_on_disk
-from hubtune.text import format_bytes, plural
+from hubtune.text import format_bytes, plural, shell_quoted
 
 if TYPE_CHECKING:
     from hubtune import Export
@@ -54,7 +53,7 @@ def print_export(export: "Export") -> None:
         _print_int8(export.int8)
     if export.bench:
         _print_bench(export.bench)
-    say(f"Use it: python {shlex.quote(shown(export.folder / 'predict.py'))} PHOTO; README.md there has more")
+    say(f"Use it: python {shell_quoted(shown(export.folder / 'predict.py'))} PHOTO; README.md there has more")
 
 
 def _print_int8(report: "Int8Report") -> None:

@@ -6,6 +6,8 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
+from hubtune.runs.signals import STOP_SIGNALS
+
 _received: list[int] = []
 """Signals that came, in order; also holds an entry once there is nothing left to clean up."""
 
@@ -31,7 +33,7 @@ def run_and_exit() -> NoReturn:
 def main() -> NoReturn:
     """Run the command line and exit with its exit code."""
     _received.clear()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as of a program in the background
             signal.signal(number, _stop)
     if _KeepSignals not in sys.meta_path:

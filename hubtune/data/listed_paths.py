@@ -6,6 +6,7 @@ suffix, and at last below another root. A file is taken only if it is the only o
 
 import contextlib
 import os
+import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from pathlib import Path
 
 from hubtune.data.images.verify import IMAGE_SUFFIXES
 from hubtune.data.shards.members import file_exists
+from hubtune.errors import file_name_error
 from hubtune.text import escaped, plural
 
+_HAS_DRIVES = os.name == "nt"
 _MOST_PARENTS = 3
 _MOST_FOLDERS = 50
 _SAMPLE = 50
@@ -43,7 +46,11 @@ def find_files(
 
     Where none of them is there, other roots are tried, unless ``other_roots`` is false; with ``closed``, only
     those below ``base``.
+
+    Raises:
+        MachineError: the encoding of file names here lacks a character of a path.
     """
+    _check_encoding(written)
     folders = _Folders()
     start = os.fspath(base)
     paths = [path if file_exists(_join(start, path)) else folders.find(base, path) for path in written]
@@ -64,13 +71,23 @@ def find_files(
     return found
 
 
+def _check_encoding(written: Sequence[str]) -> None:
+    if (encoding := sys.getfilesystemencoding()) != "utf-8":
+        for path in written:
+            try:
+                os.fsencode(path)
+            except UnicodeEncodeError as error:
+                raise file_name_error(path, encoding) from error
+
+
 def _plain(path: str) -> str:
     return path.replace("\\", "/").rstrip(" \t") if "\\" in path or path[-1:] in (" ", "\t") else path
 
 
 def _join(folder: str | Path, path: str) -> str:
     # Path's own operator takes longer than the look at the disk that it is for.
-    return path if path.startswith("/") or not str(folder) else f"{folder}/{path}"
+    is_complete = path.startswith("/") or (_HAS_DRIVES and path[1:2] == ":") or not str(folder)
+    return path if is_complete else f"{folder}/{path}"
 
 
 def _fold(name: str) -> str:
@@ -113,6 +130,8 @@ class _Folders:
     def _find_folder(self, base: str, folder: str) -> str | None:
         if folder in ("", "/"):
             return folder
+        if _HAS_DRIVES and len(folder) == 2 and folder[1] == ":":
+            return f"{folder}/"
         known = (base, folder)
         if known not in self._resolved:
             above, separator, name = folder.rpartition("/")

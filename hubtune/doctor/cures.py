@@ -37,18 +37,6 @@ def pip_uninstall(*distributions: str) -> str:
     return f"{pip_command('uninstall')}{yes} {' '.join(distributions)}"
 
 
-def unset_variable(*names: str) -> str:
-    """Return the command that removes environment variables."""
-    if os.name == "nt":
-        return " & ".join(f"set {name}=" for name in names)
-    return f"unset {' '.join(names)}"
-
-
-def set_variable(name: str, value: str) -> str:
-    """Return the command that sets an environment variable for what is run afterwards."""
-    return f"set {name}={value}" if os.name == "nt" else f"export {name}={value}"
-
-
 def install_system_package(apt: str, dnf: str) -> str:
     """Return the command that installs a package of the system, by its names; empty on other systems."""
     sudo = "" if not hasattr(os, "geteuid") or os.geteuid() == 0 else "sudo "

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hubtune.doctor.check import BAD, GOOD, NOTE, Check
-from hubtune.doctor.cures import OTHER_PROCESSOR, set_variable, unset_variable
+from hubtune.doctor.cures import OTHER_PROCESSOR
 from hubtune.hardware.cpu import MKL_TYPE, Processor
-from hubtune.text import escaped, format_bytes, plural
+from hubtune.text import escaped, format_bytes, plural, set_variable, unset_variable
 
 _MKL_VARIABLES = (MKL_TYPE, "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")

@@ -16,12 +16,12 @@ from hubtune.doctor.cures import (
     pip_install,
     pip_reinstall,
     pip_uninstall,
-    unset_variable,
 )
 from hubtune.doctor.import_probe import ImportResult
 from hubtune.doctor.packages import GPU_WHEEL, PADDLE, cure_of_lack, is_older
 from hubtune.doctor.software import check_cause
 from hubtune.extras import install_extra
+from hubtune.text import unset_variable
 
 _REQUIREMENT = f"paddlepaddle>={PADDLE.minimum}"
 _DRIVER_FILE = Path("/proc/driver/nvidia/version")

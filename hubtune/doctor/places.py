@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hubtune.doctor.check import BAD, GOOD, NOTE, Check
-from hubtune.doctor.cures import set_variable, unset_variable
-from hubtune.text import escaped, format_bytes
+from hubtune.text import escaped, format_bytes, set_variable, unset_variable
 
 _GB, _MB = 10**9, 10**6
 _RUNS = "runs"

@@ -8,11 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hubtune.doctor.check import BAD, GOOD, NOTE, Check
-from hubtune.doctor.cures import set_variable, unset_variable
 from hubtune.doctor.redaction import without_login
 from hubtune.errors import suggest
 from hubtune.messages.catalogue import LANGUAGES
-from hubtune.text import escaped, parse_bytes
+from hubtune.text import escaped, parse_bytes, set_variable, unset_variable
 
 VARIABLES = (
     *("HUBTUNE_CACHE_SIZE", "HUBTUNE_HOME", "HUBTUNE_JOB", "HUBTUNE_LANG", "HUBTUNE_MAX_WAIT"),

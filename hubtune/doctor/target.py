@@ -3,11 +3,11 @@
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubtune.doctor.check import BAD, GOOD, NOTE, Check
 from hubtune.errors import HubtuneError, UsageError
+from hubtune.text import shell_quoted
 
 if TYPE_CHECKING:
     from hubtune.data.dataset import BaseCVDataset
@@ -70,7 +70,7 @@ def _examine_run(run: Path) -> TargetExamination:
     if skipped:
         lists = ", ".join(f"{count:,} {WORDS.get(name, name)}" for name, count in skipped.items())
         found = f"{plural(sum(skipped.values()), 'picture')} could not be read and were left out: {lists}"
-        checks.append(Check("unreadable", NOTE, found, f"see {quote(str(run / 'skipped.csv'))}"))
+        checks.append(Check("unreadable", NOTE, found, f"see {shell_quoted(str(run / 'skipped.csv'))}"))
     trained = _grouped("Training", check_training(record, max(classes, 2), training))
     return TargetExamination(
         [*trained, *_grouped("Lists", checks)], _texts([run / f for f in _RUN_FILES], "run")
@@ -81,7 +81,7 @@ def _check_dataset(dataset: "BaseCVDataset") -> list[Check]:
     from hubtune.data.dataset import LIST_NAMES
     from hubtune.doctor.lists import check_list_images
 
-    cure = f"hubtune split {quote(str(dataset.base_path))} --val 20% --test 20% --out NEW_LISTS"
+    cure = f"hubtune split {shell_quoted(str(dataset.base_path))} --val 20% --test 20% --out NEW_LISTS"
     dataset.check_files()
     images = {name: dataset.examples(name) for name in LIST_NAMES}
     own = {name: examples for name, examples in images.items() if examples}
@@ -98,7 +98,7 @@ def _examine_recipe(file: Path) -> list[Check]:
     try:
         checks += _check_dataset(dataset_of(recipe, complete=False))
     except HubtuneError as error:
-        checks.append(Check("lists", BAD, str(error), f"hubtune split {quote(str(recipe.data.base))}"))
+        checks.append(Check("lists", BAD, str(error), f"hubtune split {shell_quoted(str(recipe.data.base))}"))
     return checks
 
 
@@ -114,7 +114,7 @@ def _examine_images(source: Path) -> list[Check]:
         entry = ImageEntry(found.path, number_of[found.label], found.name)
         images.setdefault(found.part or "train", []).append(entry)
     checks = [Check("source", GOOD, f"{source} is {listing.taken_for}")] if listing.taken_for else []
-    cure = f"hubtune split {quote(str(source))} --val 20% --test 20%"
+    cure = f"hubtune split {shell_quoted(str(source))} --val 20% --test 20%"
     checks += check_list_images(listing.labels, images, listing.label_sets, listing.root, cure)
     return [*checks, *(Check("remark", NOTE, remark.rstrip(".")) for remark in listing.remarks)]
 

@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from shlex import quote
 
 from hubtune.data.listing import WORDS
 from hubtune.doctor.check import BAD, GOOD, NOTE, Check
@@ -12,7 +11,7 @@ from hubtune.doctor.run_record import RunRecord
 from hubtune.evaluation.metrics import Metrics
 from hubtune.hardware.cpu import cores
 from hubtune.runs.folder import RECIPE_FILE
-from hubtune.text import plural, shortened
+from hubtune.text import plural, shell_quoted, shortened
 
 # Shares of the loss: above 1.05, it rises; above 0.85 of that of guessing, nothing was learned yet.
 _RISES, _HARDLY_BELOW_GUESSING = 1.05, 0.85
@@ -310,7 +309,7 @@ class _TrainedRun:
 
 
 def _word(path: str | os.PathLike[str]) -> str:
-    return quote(os.fspath(path))
+    return shell_quoted(os.fspath(path))
 
 
 def _percent(share: float, digits: int = 1) -> str:

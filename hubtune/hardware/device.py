@@ -53,11 +53,11 @@ def select_device(wanted: str, rank: Rank = ALONE) -> str:
 
 
 def release_memory() -> None:
-    """Give back the memory of what is no longer used, as after an error, which held it."""
-    gc.collect()
+    """Let a GPU give back the memory of what is no longer used, as after an error, which held it."""
     if on_gpu():
         import paddle
 
+        gc.collect()
         paddle.device.cuda.empty_cache()
 
 

@@ -1,10 +1,9 @@
 """Words, numbers and names in a language, for pages."""
 
-import shlex
 from collections.abc import Iterable
 
 from hubtune.messages.catalogue import translator
-from hubtune.text import escaped, shortened
+from hubtune.text import escaped, shell_quoted, shortened
 
 _NARROW_NAME = 32  # characters
 _NARROW = 0.02  # an interval that whole percents would not show
@@ -99,4 +98,4 @@ class Phrases:
 
 def shell_word(path: str) -> str:
     """Return a path as a person types it in a shell, escaped for display."""
-    return shlex.quote(escaped(path))
+    return shell_quoted(escaped(path))

@@ -1,6 +1,5 @@
 """Gather what the report of a run shows from its folder, and write the page."""
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from hubtune.runs.folder import RECIPE_FILE, RunFolder
 from hubtune.runs.folder import REPORT_FILE as REPORT_FILE
 from hubtune.runs.result import Run
 from hubtune.storage.atomic import write_atomically
-from hubtune.text import format_duration
+from hubtune.text import format_duration, shell_quoted
 
 _NO_FINDINGS = Findings()
 
@@ -166,7 +165,9 @@ def _describe_use(manifest: Mapping[str, Any], result: Mapping[str, Any]) -> dic
         "started": manifest.get("started"),
         "duration": format_duration(seconds) if isinstance(seconds, int | float) else None,
         # The first word is the path of the program.
-        "command": shlex.join(["hubtune", *map(str, command[1:])]) if isinstance(command, list) else None,
+        "command": " ".join(map(shell_quoted, ["hubtune", *map(str, command[1:])]))
+        if isinstance(command, list)
+        else None,
         "versions": _join(manifest.get("versions")),
         "machine": _join({key: value for key, value in machine.items() if value is not None}),
         **_mapping(sums),

@@ -106,7 +106,10 @@ def check_place(folder: Path, base: Path, images: Iterable[Path], cache: Path) -
     taken.discard(start)
     if holders := [holder for holder in taken if place.is_relative_to(holder)]:
         outermost = min(holders, key=lambda holder: len(holder.parts))
-        free = Path(os.path.relpath(outermost.parent)) / "runs" / folder.name
+        beside = outermost.parent
+        with suppress(ValueError):  # it is on another drive
+            beside = Path(os.path.relpath(beside))
+        free = beside / "runs" / folder.name
         raise UsageError(
             f"The run folder {folder} is inside the pictures ({outermost}), where nothing is ever written: "
             f"name another, -o run={free}"

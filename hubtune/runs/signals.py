@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks a run to save and stop, the second ends the process at once."""
+"""Ctrl-C, SIGTERM, Ctrl-Break: the first asks a run to save and stop, the second ends the process at once."""
 
 import os
 import signal
@@ -8,6 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+STOP_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+)
+"""Signals that ask a process to stop; SIGBREAK is Ctrl-Break of Windows, where programs send no SIGTERM."""
 
 # Launchers send SIGTERM several times: Paddle's three times in 0.4 seconds.
 _SAME_SECONDS = 2.0
@@ -37,7 +42,7 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """130 after Ctrl-C, 143 after SIGTERM, as in shells."""
+        """130 after Ctrl-C, 143 after SIGTERM, as in shells; 149 after Ctrl-Break."""
         return 128 + (self.signal or signal.SIGINT)
 
 
@@ -45,7 +50,7 @@ class Stop:
 def stop_on_signals(
     notice: Callable[[str], None], pass_on: Callable[[int], None] | None = None
 ) -> Iterator[Stop]:
-    """Catch SIGINT and SIGTERM while the block runs; outside the main thread nothing is caught.
+    """Catch :data:`STOP_SIGNALS` while the block runs; outside the main thread nothing is caught.
 
     ``notice`` is called with a line for people at the first signal; or ``pass_on``, with its number, if it is
     another process that stops.
@@ -64,7 +69,7 @@ def stop_on_signals(
         received_at.append(now)
         (pass_on or stop.request)(number)
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield stop
     finally:

@@ -11,6 +11,7 @@ from contextlib import suppress
 import uvicorn
 
 from hubtune.errors import MachineError, UsageError
+from hubtune.runs.signals import STOP_SIGNALS
 from hubtune.serve.app import ServeApp
 from hubtune.serve.limits import ServeLimits
 from hubtune.serve.protocol import protocol_with
@@ -118,7 +119,7 @@ class _Server(uvicorn.Server):
 async def _keep_signals() -> None:
     """Install the handlers of signals again: Paddle takes them when it is imported, also in a thread."""
     if "paddle" in sys.modules:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             handler = signal.getsignal(number)
             with suppress(ValueError):  # not in the main thread, as in tests
                 if callable(handler):

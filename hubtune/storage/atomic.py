@@ -8,13 +8,17 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from hubtune.storage.regular_file import open_regular
 from hubtune.text import escape_cell
+
+_WINDOWS = os.name == "nt"
+_WAITS = (0.01, 0.04, 0.15, 0.3, 0.5)  # seconds
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of the errors of a disk without room, and of a user's quota that is used up."""
@@ -91,7 +95,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        rename_when_free(temporary.replace, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -123,8 +127,8 @@ def replacing_folder(folder: Path, unfinished: Path, previous: Path | None = Non
         yield unfinished
         if folder.exists():
             # Windows never renames a folder onto another one.
-            folder.rename(previous) if previous else folder.rmdir()
-        unfinished.rename(folder)
+            rename_when_free(folder.rename, previous) if previous else folder.rmdir()
+        rename_when_free(unfinished.rename, folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         if previous and previous.exists() and not folder.exists():
@@ -133,6 +137,20 @@ def replacing_folder(folder: Path, unfinished: Path, previous: Path | None = Non
     sync_folder(folder.parent)
     if previous:
         shutil.rmtree(previous, ignore_errors=True)
+
+
+def rename_when_free(rename: Callable[[Path], object], target: Path) -> None:
+    """Call ``rename`` with the target; on Windows, wait a second for programs that have the files open.
+
+    Virus scanners and indexers open each new file for a moment, and it cannot be replaced meanwhile.
+    """
+    for seconds in _WAITS if _WINDOWS else ():
+        try:
+            rename(target)
+            return
+        except PermissionError:
+            time.sleep(seconds)
+    rename(target)
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,7 +16,14 @@ from urllib.parse import urlsplit
 from hubtune.errors import HubtuneError, MachineError, UsageError
 from hubtune.log import logger
 from hubtune.storage import download
-from hubtune.storage.atomic import digest_of, sha256_of, sync_folder, with_ending, write_atomically
+from hubtune.storage.atomic import (
+    digest_of,
+    rename_when_free,
+    sha256_of,
+    sync_folder,
+    with_ending,
+    write_atomically,
+)
 from hubtune.storage.cache_folder import cache_write_error
 from hubtune.storage.download import PAUSE_SECONDS, TRIES, DownloadError, Progress
 from hubtune.storage.lock import exclusive_lock
@@ -220,6 +227,6 @@ def _try_download(source: str, path: Path, expected: ExpectedFile, progress: Pro
     if not expected.has_checksum:
         # Before the file itself, which would count as damaged beside the record of an earlier one.
         write_record(checksum_record(path), part)
-    part.replace(path)
+    rename_when_free(part.replace, path)
     sync_folder(path.parent)
     origin.unlink(missing_ok=True)

@@ -4,7 +4,9 @@ import unicodedata
 
 import pytest
 
+from hubtune.data import listed_paths
 from hubtune.data.listed_paths import find_files
+from hubtune.errors import MachineError
 
 NFD = unicodedata.normalize("NFD", "ä")
 
@@ -103,3 +105,24 @@ def test_another_spelling_is_said(base):
     assert find_files(["a/1.jpg", "A/2"], base).remarks == [
         "1 path found in another spelling, such as 'A/2' as 'a/2.jpg'."
     ]
+
+
+def test_paths_on_another_drive_of_windows_are_complete(base, monkeypatch):
+    """A folder stands for the drive."""
+    file = base.parent / "D:" / "pics" / "A.jpg"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    monkeypatch.chdir(base.parent)
+    monkeypatch.setattr(listed_paths, "_HAS_DRIVES", True)
+    found = find_files(["D:/pics/A.jpg", "D:\\pics\\a.JPG"], base)
+    assert [path.replace("//", "/") for path in found.paths] == ["D:/pics/A.jpg", "D:/pics/A.jpg"]
+
+
+def test_paths_that_the_encoding_of_file_names_lacks_are_refused_with_the_cure(base, monkeypatch):
+    monkeypatch.setattr(listed_paths.sys, "getfilesystemencoding", lambda: "ascii")
+    monkeypatch.setattr(listed_paths.os, "fsencode", lambda path: path.encode("ascii"))
+    assert find_files(["a/1.jpg"], base).paths == ["a/1.jpg"]
+    with pytest.raises(
+        MachineError, match=r"No file can be named 猫.jpg where the encoding of file names is ascii"
+    ):
+        find_files(["a/1.jpg", "猫.jpg"], base)

@@ -9,6 +9,7 @@ from support.scripts import ROOT
 
 from hubtune import extras
 from hubtune.doctor import cures
+from hubtune.text import set_variable, unset_variable
 
 
 def test_the_python_of_a_command_is_the_one_that_runs(monkeypatch):
@@ -66,6 +67,6 @@ def test_system_packages_are_installed_by_the_manager_that_is_there(monkeypatch)
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
 def test_variables_are_set_and_unset_by_the_shell():
-    line = f"{cures.set_variable('A', '1')}; {cures.unset_variable('B', 'C')}; echo $A-$B-$C"
+    line = f"{set_variable('A', '1')}; {unset_variable('B', 'C')}; echo $A-$B-$C"
     done = subprocess.run(["sh", "-c", line], env={"B": "2", "C": "3"}, capture_output=True, check=True)
     assert done.stdout == b"1--\n"

@@ -154,6 +154,18 @@ def test_a_model_without_a_run_is_compared_on_drawn_images(tmp_path):
     assert "known" not in row
 
 
+def test_class_names_that_are_not_unicode_are_exported(tmp_path):
+    """As those of folders that another system has named."""
+    model = exportable_model(fit="crop")
+    labels = [os.fsdecode(b"not utf-8 \xff"), *model.card.labels[1:]]
+    write_model(tmp_path / "model", model.classifier, model.card.model_copy(update={"labels": labels}))
+    export = export_model(hubtune.load_model(tmp_path / "model"), tmp_path / "made", "openvino")
+    assert export.parity.files.images == 14
+    rows = run_script(export.folder, *draw_odd_images(tmp_path))
+    read = [row for row in rows if row["label"] is not None]
+    assert read and all({*row["scores"]} == {*labels} for row in read)
+
+
 def test_what_cannot_be_exported_is_refused_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/note.txt").write_text("mine")

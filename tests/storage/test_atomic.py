@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
+from hubtune.storage import atomic
 from hubtune.storage.atomic import replacing_folder, sha256_of, write_atomically
 
 
@@ -42,3 +44,28 @@ def test_a_folder_appears_when_its_block_ends_and_one_with_content_is_only_repla
     with replacing_folder(folder, unfinished, previous) as new:
         (new / "new").touch()
     assert (names(tmp_path), names(folder)) == (["f"], ["new"])
+
+
+def test_on_windows_a_file_that_is_open_elsewhere_is_waited_for(tmp_path, monkeypatch):
+    """As a virus scanner opens each new file for a moment."""
+    tries, replace = [], Path.replace
+
+    def refuse(source, target):
+        tries.append(target)
+        if len(tries) % 4:
+            raise PermissionError(13, "Permission denied")
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(atomic, "_WAITS", (0, 0, 0, 0))
+    with pytest.raises(PermissionError):
+        write_atomically(tmp_path / "a", b"1")
+    assert len(tries) == 1 and not names(tmp_path)
+    monkeypatch.setattr(atomic, "_WINDOWS", True)
+    tries.clear()
+    write_atomically(tmp_path / "a", b"2")
+    assert len(tries) == 4 and (tmp_path / "a").read_bytes() == b"2"
+    monkeypatch.setattr(atomic, "_WAITS", (0,))
+    with pytest.raises(PermissionError):
+        write_atomically(tmp_path / "a", b"3")
+    assert (tmp_path / "a").read_bytes() == b"2" and names(tmp_path) == ["a"]

@@ -11,6 +11,7 @@ from hubtune.ranks import Rank
 from hubtune.runs.signals import stop_on_signals
 from hubtune.text import plural
 from hubtune.train.distributed.group import Follower, RankGroup
+from hubtune.train.distributed.launch import check_platform
 from hubtune.train.distributed.rendezvous import connect_to_leader, wait_for_peers
 
 MAX_WAIT = "HUBTUNE_MAX_WAIT"
@@ -27,12 +28,13 @@ def leading(rank: Rank, check: Callable[[], None] = lambda: None) -> Iterator[Ra
     Inside another such block, the ranks of that one are led. ``check`` is called while others are waited for.
 
     Raises:
-        MachineError: if they do not come.
+        MachineError: if they do not come, or Paddle has no processes on this system.
     """
     global _group
     if rank.size == 1 or _group is not None:
         yield _group
         return
+    check_platform()
     logger.info("waiting for %s", plural(rank.size - 1, "other rank"))
     group = RankGroup(rank, wait_for_peers(rank, max_wait_seconds(), check))
     for peer in group.peers:

@@ -16,8 +16,9 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
-from hubtune.errors import RankFailedError
+from hubtune.errors import MachineError, RankFailedError
 from hubtune.log import logger
+from hubtune.runs.signals import STOP_SIGNALS
 from hubtune.text import plural
 
 RESTARTABLE = 75
@@ -52,8 +53,10 @@ def run_processes(
         max_restarts: how often the job is restarted.
 
     Raises:
+        MachineError: if Paddle has no processes on this system.
         RankFailedError: if a process dies after the last restart.
     """
+    check_platform()
     for attempt in range(max_restarts + 1):
         processes = _Processes(_spawn(main, arguments(attempt > 0), count, device))
         with _forwarding(processes):
@@ -67,6 +70,15 @@ def run_processes(
             )
     restarted = f"after {plural(max_restarts, 'restart')}" if max_restarts else "and the job is not restarted"
     raise RankFailedError(f"{processes.failure}, {restarted}: continue with the same command and --resume")
+
+
+def check_platform() -> None:
+    """Raise ``MachineError`` on systems where Paddle cannot train in several processes."""
+    if system := {"win32": "Windows", "darwin": "macOS"}.get(sys.platform):
+        raise MachineError(
+            f"Paddle cannot train in several processes on {system}: leave out --nproc, as one process uses "
+            "all cores, or take a machine with Linux"
+        )
 
 
 @dataclass
@@ -188,8 +200,7 @@ def _forwarding(processes: _Processes) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         processes.send(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, handle) for number in numbers}
+    previous = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     try:
         yield
     finally:

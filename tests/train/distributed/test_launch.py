@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.errors import RankFailedError
+from hubtune.errors import MachineError, RankFailedError
 from hubtune.train.distributed import launch
 from hubtune.train.distributed.launch import RESTARTABLE, SUPERVISED, run_processes
 
@@ -89,3 +89,10 @@ def test_a_process_that_does_not_answer_is_killed_and_named(tmp_path):
 def test_a_stopped_job_ends_with_the_code_of_rank_0_although_another_does_not_answer(tmp_path):
     assert _run("stop", tmp_path, str(os.getpid())) == 143
     assert len((tmp_path / "rank-1.txt").read_text().splitlines()) == 1, "not restarted"
+
+
+@pytest.mark.parametrize(("system", "name"), [("win32", "Windows"), ("darwin", "macOS")])
+def test_systems_without_paddle_s_processes_are_named(monkeypatch, system, name):
+    monkeypatch.setattr(launch.sys, "platform", system)
+    with pytest.raises(MachineError, match=f"in several processes on {name}: leave out --nproc"):
+        run_processes(_main, lambda restarted: [], 2, "cpu", max_restarts=0)
