@@ -15,7 +15,6 @@ from support.orientation import STORED, four_quarters, save_oriented
 from hubtune.data.images.decode import MAX_PIXELS, ImageError, decode, open_image
 from hubtune.data.images.verify import check_ends, check_pixels
 from hubtune.errors import MachineError
-from hubtune.extras import install_command
 
 CHECKS = (decode, check_ends, check_pixels)
 CUT = "damaged picture (the file ends too early)"
@@ -129,7 +128,7 @@ def test_a_raw_file_whose_preview_alone_can_be_read_is_refused(tmp_path):
     )
 
 
-HEIC = f"a HEIC picture: run `{install_command('pillow-heif')}` to read it, or convert it to JPEG"
+HEIC = "a HEIC picture: run `pip install pillow-heif` to read it, or convert it to JPEG"
 HAS_HEIF = find_spec("pillow_heif") is not None
 
 

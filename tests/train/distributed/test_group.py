@@ -24,7 +24,13 @@ def ended(monkeypatch):
         raise SystemExit(code)
 
     monkeypatch.setattr(group_module.os, "_exit", end)
-    return codes
+    yield codes
+    # A thread that is late must not end the process of the tests.
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
+        elif "_watch" in thread.name:
+            thread.join(0.3)
 
 
 @pytest.fixture
