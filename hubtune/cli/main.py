@@ -8,6 +8,12 @@ from typing import NoReturn
 
 from hubtune.runs.signals import STOP_SIGNALS
 
+_OLDEST_PYTHON = (3, 11)
+_OLD_PYTHON = (
+    "Error: hubtune needs Python 3.11, 3.12 or 3.13, and this is {0[0]}.{0[1]}: make another environment, "
+    "python3.13 -m venv .venv\n"
+)
+
 _received: list[int] = []
 """Signals that came, in order; also holds an entry once there is nothing left to clean up."""
 
@@ -32,6 +38,10 @@ def run_and_exit() -> NoReturn:
 
 def main() -> NoReturn:
     """Run the command line and exit with its exit code."""
+    if sys.version_info[:2] < _OLDEST_PYTHON:
+        # What is imported next needs it.
+        sys.stderr.write(_OLD_PYTHON.format(sys.version_info))
+        sys.exit(5)
     _received.clear()
     for number in STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as of a program in the background
@@ -42,16 +52,26 @@ def main() -> NoReturn:
         sys.meta_path[:0] = [_KeepSignals, CutOffLibraries]
     try:
         from hubtune.cli.commands import run_commands
-    except Exception as error:  # click is missing or broken
-        from hubtune.doctor.packages import import_problem
-
-        if (problem := import_problem(error)) is None:
+    except Exception as error:  # click is missing or broken, or something has the name of a module
+        if (problem := _import_problem(error)) is None:
             raise
         sys.stderr.write(f"Error: {problem}\n")
         sys.exit(5)
     code = run_commands(_received)
     _received.append(signal.SIGINT)  # while Python ends, a signal ends the process at once
     sys.exit(code)
+
+
+def _import_problem(error: Exception) -> str | None:
+    try:
+        from hubtune.doctor.packages import import_problem, shadow_problem
+
+        return import_problem(error) or shadow_problem()
+    except Exception:  # noqa: BLE001  # what it imports is hidden, too
+        from hubtune.doctor.shadows import shadow_cure, shadow_sentence, standard_shadow
+
+        path = standard_shadow()
+        return path and f"{shadow_sentence('A module of Python', path)}: {shadow_cure(path)}"
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

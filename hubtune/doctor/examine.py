@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +34,7 @@ def examine_machine(environment: Mapping[str, str] | None = None) -> list[Check]
     """
     environment = dict(os.environ if environment is None else environment)
     lost = places.leave_lost_folder()
+    open_files = _open_files()  # now: later, even this may need more than there are
     modules = [package.tried or package.module for package in (*REQUIRED, OPENVINO)]
     others = run_in_thread(lambda: import_all([*modules, FONT_MODULE], seconds=_IMPORT_SECONDS))
     own = run_in_thread(lambda: import_all(["paddle"], seconds=_IMPORT_SECONDS))
@@ -80,6 +80,7 @@ def examine_machine(environment: Mapping[str, str] | None = None) -> list[Check]
         "cores": lambda: machine.check_cores(cpu.cores(), os.cpu_count() or 1, cpu_quota()),
         "threads": lambda: machine.check_threads(environment, cpu.cores()),
         "memory": lambda: machine.check_memory(_memory_facts()),
+        "open-files": lambda: machine.check_open_files(open_files),
         "shared-memory": lambda: machine.check_shared_memory(
             _shared_memory(), max(current_rank(environment).size, int(_gpus(paddle_import())))
         ),
@@ -87,9 +88,7 @@ def examine_machine(environment: Mapping[str, str] | None = None) -> list[Check]
     place_checks: _Checks = {
         "cache": lambda: _check_cache(environment),
         "working-folder": lambda: lost or places.check_working_folder(Path.cwd(), network=network_disk),
-        "temporary-folder": lambda: places.check_writable(
-            places.TEMPORARY, Path(tempfile.gettempdir()), network=network_disk
-        ),
+        "temporary-folder": lambda: places.check_temporary_folder(environment, network=network_disk),
     }
     setting_checks: _Checks = {
         "variables": lambda: settings.check_own_variables(environment),
@@ -144,6 +143,15 @@ def _memory_facts() -> machine.MemoryFacts:
     return machine.MemoryFacts(
         free_memory(), whole.get("MemTotal"), memory_limit(), whole.get("SwapTotal", 0), _own_limit()
     )
+
+
+def _open_files() -> int | None:
+    with suppress(ImportError, OSError):  # not on Windows
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return None if most == resource.RLIM_INFINITY else most
+    return None
 
 
 def _own_limit() -> int | None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from hubtune.doctor.library_files import CutOffLibraries
-from hubtune.doctor.packages import import_reason, package_at_fault, package_of_file
+from hubtune.doctor.packages import import_reason, owner_of, package_at_fault, package_of_file
 from hubtune.text import escaped
 
 FONT_MODULE = "hubtune.report.fonts"
@@ -36,6 +37,8 @@ class ImportResult:
         missing: the module that does not exist, the imported one or one that it needs; empty otherwise.
         crash: name of the signal that ended the process, such as ``SIGILL``.
         fault: the module of the package that is to blame: this one, or one that it imports; empty if unknown.
+        owner: the requirement of a package that is not hubtune's, and whose file is broken; empty otherwise.
+        is_late: whether it did not end in time.
         facts: what the module says about itself.
     """
 
@@ -43,6 +46,8 @@ class ImportResult:
     missing: str = ""
     crash: str = ""
     fault: str = ""
+    owner: str = ""
+    is_late: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -85,6 +90,7 @@ def import_here(modules: Sequence[str]) -> None:
     os.dup2(2, 1)  # libraries write to stdout, too
     # OpenVINO reports each import to its maker, unless this package is absent.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    warnings.simplefilter("ignore")  # as the commands do, whatever PYTHONWARNINGS says
     for module in modules:
         out.write(json.dumps({"begun": module}) + "\n")
         out.flush()
@@ -95,6 +101,7 @@ def import_here(modules: Sequence[str]) -> None:
             package = package_at_fault(error)
             result = {"problem": import_reason(error), "missing": _missing(error)}
             result["fault"] = "" if package is None else package.module
+            result["owner"] = owner_of(error)
         else:
             try:
                 result = {"facts": _FACTS[module](imported)} if module in _FACTS else {}
@@ -122,7 +129,7 @@ def _read_results(out: bytes, results: dict[str, ImportResult]) -> str | None:
 
 def _crash(code: int, errors: bytes, seconds: float | None) -> ImportResult:
     if seconds is not None:
-        return ImportResult(f"its import takes longer than {seconds:.0f} seconds")
+        return ImportResult(f"its import takes longer than {seconds:.0f} seconds", is_late=True)
     name = ""
     if code < 0:
         with suppress(ValueError):

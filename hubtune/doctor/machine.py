@@ -13,6 +13,7 @@ _MKL_VARIABLES = (MKL_TYPE, "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _GB, _MB = 10**9, 10**6
 _LITTLE_MEMORY, _TOO_LITTLE_MEMORY = 2 * _GB, 500 * _MB
+_FEW_FILES, _TOO_FEW_FILES, _USUAL_FILES = 256, 64, 1024
 _SMALL_SHARED_MEMORY = 64 * 1024 * 1024 + 1  # Docker gives 64 MiB
 
 
@@ -139,6 +140,15 @@ def check_memory(facts: MemoryFacts) -> Check:
     if facts.limit is not None and facts.limit < _LITTLE_MEMORY:
         return Check("memory", state, finding, f"docker run --memory 4g …, {small}")
     return Check("memory", state, finding, f"close other programs, {small}")
+
+
+def check_open_files(limit: int | None) -> Check:
+    """Check how many files a process may have open; ``None`` if that is not limited, as on Windows."""
+    if limit is None or limit >= _FEW_FILES:
+        return Check("open-files", GOOD, f"Open files: {'not limited' if limit is None else f'{limit:,}'}")
+    finding = f"Open files: {limit:,} allowed, which is few"
+    state = BAD if limit < _TOO_FEW_FILES else NOTE
+    return Check("open-files", state, finding, f"ulimit -n {_USUAL_FILES}")
 
 
 def check_shared_memory(size: int | None, processes: int) -> Check:

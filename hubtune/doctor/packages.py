@@ -1,19 +1,24 @@
 """The packages that hubtune needs, with their smallest versions, and errors of their import as a sentence."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from types import TracebackType
 
 from hubtune.doctor.cures import pip_install, pip_reinstall
+from hubtune.doctor.shadows import SITES, is_beside_packages, shadow_cure, shadow_sentence, standard_shadow
 from hubtune.errors import HubtuneError
 from hubtune.extras import EXTRAS, PADDLE_NEEDS, install_command, normal_name, required_name
-from hubtune.text import escaped
+from hubtune.text import escaped, unset_variable
 
 _LONGEST_REASON = 160
+# Module, a word of its error, and the variable whose value it refuses.
+_VARIABLES_AT_FAULT = (("matplotlib", "backend", "MPLBACKEND"),)
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,38 @@ def missing_extras(versions: Mapping[str, str]) -> dict[str, list[str]]:
     return {extra: names for extra, names in missing.items() if names}
 
 
+def shadow_of(package: Package) -> str | None:
+    """Return the file or folder that is imported in place of an installed package; ``None`` without one."""
+    try:
+        spec = PathFinder.find_spec(package.module)
+    except (ImportError, ValueError):
+        return None
+    installed = next(iter(distributions(name=package.distribution)), None)
+    if spec is None or spec.origin is None or installed is None or is_beside_packages(spec.origin):
+        return None
+    with suppress(OSError, ValueError):  # a developer's own copy
+        if '"editable": true' in (installed.read_text("direct_url.json") or ""):
+            return None
+    if Path(spec.origin).is_relative_to(str(installed.locate_file(""))):
+        return None
+    origin = Path(spec.origin)
+    return str(origin.parent if origin.name == "__init__.py" else origin)
+
+
+def find_shadow() -> tuple[str, str] | None:
+    """Return the title of what a file hides, a package or a module of Python, and the file."""
+    if (path := standard_shadow()) is not None:
+        return f"Python's module {Path(path).stem}", path
+    found = ((package.title, shadow_of(package)) for package in _BY_MODULE.values())
+    return next(((title, path) for title, path in found if path is not None), None)
+
+
+def shadow_problem() -> str | None:
+    """Return the sentence for a file that hides a package or a module of Python; ``None`` without one."""
+    found = find_shadow()
+    return found and f"{shadow_sentence(*found)}: {shadow_cure(found[1])}"
+
+
 def import_problem(error: BaseException) -> str | None:
     """Return the sentence for an error that a missing or broken package causes; ``None`` for any other.
 
@@ -99,6 +136,8 @@ def import_problem(error: BaseException) -> str | None:
     package = package_at_fault(error)
     if package is None:
         return None
+    if (hidden := shadow_problem()) is not None:
+        return hidden
     if isinstance(error, ModuleNotFoundError) and error.name == package.module:
         return f"{package.title} is missing: {pip_install(package.distribution)}"
     return f"{package.title} cannot be loaded ({import_reason(error)}): {cure_of_import(package, error)}"
@@ -108,7 +147,44 @@ def cure_of_import(package: Package, error: BaseException) -> str:
     """Return the command that mends a package whose import fails."""
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] != package.module:
         return cure_of_lack(package.distribution, error.name or "")
+    return reinstall_cure(package, owner_of(error), str(error))
+
+
+def reinstall_cure(package: Package, owner: str, reason: str) -> str:
+    """Return the command that mends a package that is installed, and cannot be loaded.
+
+    Args:
+        package: one of hubtune's.
+        owner: the requirement of the package to which the broken file belongs, if that is another one.
+        reason: the message of the error.
+    """
+    if (found := find_shadow()) is not None:
+        return shadow_cure(found[1])
+    for module, word, variable in _VARIABLES_AT_FAULT:
+        if package.module == module and word in reason and os.environ.get(variable):
+            return unset_variable(variable)
+    if owner:
+        return pip_install(owner, options="--force-reinstall --no-deps")
     return pip_reinstall(package.distribution)
+
+
+def owner_of(error: BaseException) -> str:
+    """Return the requirement of the package to which the file of an error belongs; empty for hubtune's own.
+
+    Only for errors that name their file: a package that is whole may raise others because of its caller.
+    """
+    file = error.path if isinstance(error, ImportError) else None
+    file = error.filename if isinstance(error, SyntaxError) else file
+    parts = Path(file or "").parts
+    tops = [number for number, part in enumerate(parts) if part in SITES]
+    module = Path(parts[tops[-1] + 1]).stem.partition(".")[0] if tops and tops[-1] + 1 < len(parts) else ""
+    if not module or module in _BY_MODULE:
+        return ""
+    for distribution in distributions():
+        with suppress(Exception):  # a damaged record has no files
+            if any(each.parts[0].partition(".")[0] == module for each in distribution.files or ()):
+                return f"{distribution.metadata['Name']}=={distribution.version}"
+    return ""
 
 
 def cure_of_lack(distribution: str, missing: str) -> str:
@@ -131,7 +207,7 @@ def package_of_file(file: str) -> Package | None:
     """Return the package that a file belongs to."""
     parts = [*Path(file).parts[:-1], Path(file).stem]
     # Folders above may have the name of a package by chance.
-    tops = [number for number, part in enumerate(parts) if part in ("site-packages", "dist-packages")]
+    tops = [number for number, part in enumerate(parts) if part in SITES]
     within = parts[tops[-1] + 1 :][:1] if tops else parts
     named = [_BY_MODULE[part] for part in within if part in _BY_MODULE]
     return named[-1] if named else None

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hubtune.doctor.check import BAD, GOOD, NOTE, Check
@@ -14,14 +14,22 @@ from hubtune.doctor.cures import (
     OTHER_PROCESSOR,
     install_system_package,
     pip_install,
-    pip_reinstall,
     pip_uninstall,
 )
 from hubtune.doctor.import_probe import ImportResult
-from hubtune.doctor.packages import GPU_WHEEL, PADDLE, cure_of_lack, is_older
-from hubtune.doctor.software import check_cause
+from hubtune.doctor.packages import (
+    GPU_WHEEL,
+    PADDLE,
+    cure_of_lack,
+    find_shadow,
+    is_older,
+    reinstall_cure,
+    shadow_of,
+)
+from hubtune.doctor.shadows import shadow_cure, shadow_sentence
+from hubtune.doctor.software import check_cause, import_command
 from hubtune.extras import install_extra
-from hubtune.text import unset_variable
+from hubtune.text import escaped, unset_variable
 
 _REQUIREMENT = f"paddlepaddle>={PADDLE.minimum}"
 _DRIVER_FILE = Path("/proc/driver/nvidia/version")
@@ -97,9 +105,14 @@ def check_paddle_build(
     if not (cpu or gpu) and is_missing:
         install = install_gpu_build(driver) if driver.version else install_extra("cpu")
         return Check("paddle", BAD, "PaddlePaddle is not installed: nothing can be trained", install)
+    if (path := shadow_of(PADDLE)) is not None:
+        return Check("paddle", BAD, shadow_sentence(PADDLE.title, path), shadow_cure(path))
     what = f"PaddlePaddle {cpu or gpu or ''}".strip() + " for GPUs" * bool(gpu)
     if result is not None and (caused := check_cause("paddle", what, PADDLE, result)) is not None:
         return caused
+    if result is not None and result.is_late:
+        finding = f"{what} could not be checked: {result.problem}"
+        return Check("paddle", NOTE, finding, import_command(PADDLE))
     if result is not None and result.problem:
         return _broken(what, result, has_avx, GPU_WHEEL if gpu else "paddlepaddle", driver)
     version = cpu or gpu or str((result.facts if result else {}).get("version", ""))
@@ -121,6 +134,11 @@ def check_gpu(
     facts = result.facts if result is not None else {}
     is_gpu_build = bool(facts.get("cuda")) or (GPU_WHEEL in versions and "paddlepaddle" not in versions)
     if not is_gpu_build:
+        numbers = environment.get("CUDA_VISIBLE_DEVICES", "").strip()
+        if not (driver.version or driver.problem) and numbers not in ("", "-1"):
+            named = f"CUDA_VISIBLE_DEVICES={escaped(numbers)}"
+            finding = f"{named} is set, but there is no NVIDIA driver: computes on the CPU"
+            return Check("gpu", NOTE, finding, unset_variable("CUDA_VISIBLE_DEVICES"))
         if not (driver.version or driver.problem):
             return Check("gpu", GOOD, "No NVIDIA driver: computes on the CPU")
         if not driver.version:
@@ -182,10 +200,11 @@ def _broken(what: str, result: ImportResult, has_avx: bool, distribution: str, d
             return Check("paddle", BAD, finding, cure)
     if (root := result.missing.partition(".")[0]) not in ("", "paddle"):
         return Check("paddle", BAD, finding, cure_of_lack(distribution, root))
-    if distribution == GPU_WHEEL:
+    if distribution == GPU_WHEEL and not result.owner and find_shadow() is None:
         uninstall = pip_uninstall(GPU_WHEEL)
         return Check("paddle", BAD, finding, f"{uninstall} && {install_gpu_build(driver)}")
-    return Check("paddle", BAD, finding, pip_reinstall(distribution))
+    package = replace(PADDLE, distribution=distribution)
+    return Check("paddle", BAD, finding, reinstall_cure(package, result.owner, result.problem))
 
 
 def _major(version: str) -> int:

@@ -117,6 +117,22 @@ def check_working_folder(folder: Path, *, network: Callable[[Path], str | None] 
     return check_writable(WORKING_RUNS, runs, network=network)
 
 
+def check_temporary_folder(
+    environment: Mapping[str, str], *, network: Callable[[Path], str | None] = lambda path: None
+) -> Check:
+    """Check the folder for temporary files, and that it is the one which a variable names."""
+    try:
+        folder = Path(tempfile.gettempdir())
+    except OSError:
+        cure = set_variable(TEMPORARY.variable, os.fspath(Path.cwd()))
+        return Check(TEMPORARY.name, BAD, "There is no folder for temporary files that can be written", cure)
+    wanted = environment.get(TEMPORARY.variable)
+    if wanted and Path(wanted).absolute() != folder.absolute():
+        finding = f"{TEMPORARY.variable}={escaped(wanted)} cannot be written: {folder} is taken in its place"
+        return Check(TEMPORARY.name, NOTE, finding, unset_variable(TEMPORARY.variable))
+    return check_writable(TEMPORARY, folder, network=network)
+
+
 def _another_folder(place: Place) -> str:
     if not place.variable:
         return "cd to a folder on another disk, or free some space"

@@ -4,6 +4,7 @@ import configparser
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -67,7 +68,7 @@ def check_network(environment: Mapping[str, str]) -> list[Check]:
         shown = f"{variable}={escaped(without_login(value))}"
         parts.append(shown)
         if problem := _proxy_problem(value):
-            checks.append(Check("network", NOTE, f"{shown} {problem}", unset_variable(variable)))
+            checks.append(Check("network", BAD, f"{shown} {problem}", unset_variable(variable)))
     for address in filter(None, map(str.strip, environment.get("HUBTUNE_MIRROR", "").split(","))):
         shown = f"HUBTUNE_MIRROR={escaped(without_login(address))}"
         parts.append(shown)
@@ -84,7 +85,9 @@ def check_network(environment: Mapping[str, str]) -> list[Check]:
 
 def pip_configuration_files(environment: Mapping[str, str], prefix: str) -> list[Path]:
     """Return the files that pip reads, the last one first."""
-    home = Path(environment.get("HOME") or environment.get("USERPROFILE") or "~").expanduser()
+    home = Path(environment.get("HOME") or environment.get("USERPROFILE") or "~")
+    with suppress(RuntimeError):  # a user without a home
+        home = home.expanduser()
     configuration = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     own = environment.get("PIP_CONFIG_FILE")
     return [
@@ -109,7 +112,10 @@ def check_pip(environment: Mapping[str, str], files: Iterable[Path]) -> Check:
         except OSError:
             continue
         except configparser.Error:
-            return Check("pip", NOTE, f"pip cannot read {file}, and fails", "python -m pip config debug")
+            cure = f"correct {file}, or remove it"
+            if str(file) == environment.get("PIP_CONFIG_FILE"):
+                cure = unset_variable("PIP_CONFIG_FILE")
+            return Check("pip", BAD, f"pip cannot read {file}, and fails", cure)
         for key in settings:
             for section in ("install", "global"):
                 if not settings[key] and parser.has_option(section, key):
@@ -138,6 +144,9 @@ def check_text(
     cure = set_variable("PYTHONUTF8", "1")
     if own:
         cure = f"{unset_variable('PYTHONIOENCODING')} && {cure}"
+    if not is_windows and not _encodes(files):
+        finding = f"The encoding of file names is {files}: names that are not ASCII may fail"
+        return Check("text", BAD, finding, cure)
     if not _encodes(output):
         why = next(
             (f"{name}={environment[name]}" for name in ("PYTHONIOENCODING", "LC_ALL", "LC_CTYPE", "LANG")
@@ -146,9 +155,6 @@ def check_text(
         )  # fmt: skip
         finding = f"The output's encoding is {output} ({escaped(why)}): Chinese names are printed as escapes"
         return Check("text", NOTE, finding, cure)
-    if not is_windows and not _encodes(files):
-        finding = f"The encoding of file names is {files}: names that are not ASCII may fail"
-        return Check("text", BAD, finding, cure)
     return Check("text", GOOD, f"Text: {output}, prints Chinese")
 
 

@@ -21,8 +21,11 @@ from hubtune.doctor.packages import (
     is_older,
     missing_extras,
     package_named,
+    reinstall_cure,
+    shadow_of,
 )
-from hubtune.extras import EXTRAS
+from hubtune.doctor.shadows import shadow_cure, shadow_sentence
+from hubtune.extras import EXTRAS, python_command, quoted_words
 
 Imports = Mapping[str, ImportResult]
 
@@ -180,7 +183,9 @@ def check_cause(name: str, what: str, package: Package, result: ImportResult) ->
         return None
     is_missing = result.missing.partition(".")[0] == other.module
     requirement = f"{other.distribution}>={other.minimum}"
-    cure = pip_install(requirement) if is_missing else pip_reinstall(other.distribution)
+    cure = pip_install(requirement)
+    if not is_missing:
+        cure = reinstall_cure(other, result.owner, result.problem)
     verb = "is missing" if is_missing else "cannot be loaded"
     return Check(name, BAD, f"{what} cannot be loaded, because {other.title} {verb}", cure)
 
@@ -190,19 +195,30 @@ def is_absent(package: Package, imports: Imports) -> bool:
     return result is None or result.missing.partition(".")[0] == package.module
 
 
+def import_command(package: Package) -> str:
+    """Return the command that imports a package, however long it takes; the next time is quicker."""
+    return f"{python_command()} -c {quoted_words([f'import {package.module}'])}"
+
+
 def _check_package(package: Package, versions: Mapping[str, str], imports: Imports) -> Check | None:
     """Return what is wrong with a package; ``None`` if it is present, new enough, and can be loaded."""
     name, title = package.distribution, package.title
     version = versions.get(name)
     what = f"{title} {version}" if version else title
     result = imports.get(package.tried or package.module)
+    if (path := shadow_of(package)) is not None:
+        return Check(name, BAD, shadow_sentence(title, path), shadow_cure(path))
     if version is None and is_absent(package, imports):
         return Check(name, BAD, f"{title} is missing", pip_install(f"{name}>={package.minimum}"))
     if result is not None and (caused := check_cause(name, title, package, result)) is not None:
         return caused
+    if result is not None and result.is_late:
+        return Check(name, NOTE, f"{what} could not be checked: {result.problem}", import_command(package))
     if result is not None and result.problem:
         root = result.missing.partition(".")[0]
-        cure = cure_of_lack(name, root) if root and root != package.module else pip_reinstall(name)
+        lacks = root and root != package.module
+        own_cure = reinstall_cure(package, result.owner, result.problem)
+        cure = cure_of_lack(name, root) if lacks else own_cure
         return Check(name, BAD, f"{what} cannot be loaded: {result.problem}", cure)
     if version is not None and is_older(version, package.minimum):
         finding = f"{what} is older than {package.minimum}, which hubtune needs"

@@ -151,10 +151,85 @@ def test_an_environment_without_any_package(tmp_path):
 
 
 def test_a_broken_package_in_a_script_raises_the_sentence(tmp_path, monkeypatch):
-    (tmp_path / "PIL").mkdir()
-    (tmp_path / "PIL" / "__init__.py").write_text("raise ImportError('damaged')")
+    site = tmp_path / "site-packages"
+    (site / "PIL").mkdir(parents=True)
+    (site / "PIL" / "__init__.py").write_text("raise ImportError('damaged')")
     program = "import hubtune\ntry: hubtune.split\nexcept hubtune.MachineError as error: print(error)"
-    paths = os.pathsep.join([str(tmp_path), str(Path(hubtune.__file__).parents[1])])
+    paths = os.pathsep.join([str(site), str(Path(hubtune.__file__).parents[1])])
     environment = {**os.environ, "PYTHONPATH": paths}
     output = subprocess.check_output([sys.executable, "-c", program], env=environment, text=True)
     assert output.startswith("Pillow cannot be loaded (damaged): ")
+
+
+# Name of the check → what is wrong: a line of a shell before it, and the state.
+BROKEN = {
+    "threads": ("export OMP_NUM_THREADS=0", "note"),
+    "gpu": ("export CUDA_VISIBLE_DEVICES=0", "note"),
+    "network": ("export http_proxy=:::/x", "bad"),
+    "variables": ("export HUBTUNE_CACHE_SIZE=ten", "bad"),
+    "text": ("export LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0", "bad"),
+    "text ": ("export PYTHONIOENCODING=ascii", "note"),
+    "cache": ("export HUBTUNE_HOME=/proc/no-folder", "bad"),
+    "cache ": ("export HUBTUNE_HOME='~nobody-of-this-name/x'", "bad"),
+    "cache  ": ("export HUBTUNE_HOME=/etc/hosts", "bad"),
+    "cache   ": ("unset HUBTUNE_HOME; export HUBTUNE_HOME=relative", "note"),
+    "matplotlib": ("export MPLBACKEND=nonsense", "bad"),
+    "pip": ("export PIP_CONFIG_FILE=/etc/passwd", "bad"),
+    "temporary-folder": ("export TMPDIR=/no-folder", "note"),
+    "open-files": ("ulimit -Sn 12", "bad"),
+    "numpy": ("touch numpy.py", "bad"),
+    "working-folder": ('mkdir gone; cd gone; rmdir "$PWD"', "bad"),
+    "mkl": ("export MKL_DEBUG_CPU_TYPE=x", "note"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="breaks what Linux has")
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_broken_has_a_sentence_and_a_cure_that_works(name, tmp_path):
+    breaking, state = BROKEN[name]
+    doctor = f"'{sys.executable}' -m hubtune doctor --json"
+    if name == "gpu" and shutil.which("nvidia-smi"):
+        pytest.skip("there is a GPU")
+
+    def examine(line):
+        done = subprocess.run(
+            ["sh", "-c", line],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.returncode in (0, CheckFailedError.exit_code), done.stderr
+        found = {}
+        for check in json.loads(done.stdout)["checks"]:
+            found.setdefault(check["name"], check)
+        return done.returncode, found.get(name.strip())
+
+    code, check = examine(f"{breaking}; {doctor}")
+    assert check is not None and check["state"] == state and check["finding"] and check["cure"], check
+    assert code == CheckFailedError.exit_code or state == "note"
+    _, cured = examine(f"{breaking}; {check['cure']}; {doctor}")
+    # A package that is well has no line of its own.
+    assert cured is None or cured["state"] == "good" or cured["finding"] != check["finding"], cured
+    assert cured is None or cured["state"] != "bad", cured
+
+
+@pytest.mark.slow
+def test_an_environment_with_a_broken_package_that_another_one_needs(tmp_path):
+    python, own = python_like_this(tmp_path / "venv", without=("pydantic_core",))
+    packages = Path(sysconfig.get_path("purelib"))
+    shutil.copytree(packages / "pydantic_core", own / "pydantic_core")
+    record = next(packages.glob("pydantic_core-*.dist-info"))
+    shutil.copytree(record, own / record.name)
+    library = next((own / "pydantic_core").glob("_pydantic_core.*.so"))
+    library.write_bytes(b"junk")
+    done = _run(python, "doctor", "--json", folder=tmp_path)
+    assert done.returncode == CheckFailedError.exit_code and "Traceback" not in done.stderr, done.stderr
+    check = _checks(done)["pydantic"]
+    assert check["state"] == "bad" and "_pydantic_core" in check["finding"]
+    expected = f" install --force-reinstall --no-deps pydantic_core=={version('pydantic-core')}"
+    assert check["cure"].endswith(expected)

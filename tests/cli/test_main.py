@@ -53,3 +53,33 @@ def test_a_standard_output_closed_before_the_start_is_no_failure():
     command = ["sh", "-c", '"$0" -m hubtune hub list >&-', sys.executable]
     done = subprocess.run(command, env=environment, check=False, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_old_python_is_named_by_every_command():
+    program = (
+        "import sys; sys.version_info = (3, 10, 2, 'final', 0); sys.modules['tomllib'] = None\n"
+        "sys.argv = ['hubtune', 'doctor']\nfrom hubtune.cli.main import main; main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 5 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("Error: hubtune needs Python 3.11, 3.12 or 3.13, and this is 3.10: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "title"),
+    [("json.py", "x = (", "Python's module json"), ("random.py", "", "module"), ("click.py", "", "click")],
+)
+def test_a_file_of_a_person_that_hides_a_module_is_named(name, content, title, tmp_path):
+    (tmp_path / name).write_text(content)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path[1:]])}
+    done = subprocess.run(
+        [sys.executable, "-m", "hubtune", "doctor"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 5 and "Traceback" not in done.stderr, done.stderr
+    assert title in done.stderr and f" is taken from {tmp_path / name}, which comes" in done.stderr

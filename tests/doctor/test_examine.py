@@ -8,7 +8,17 @@ from hubtune.doctor.import_probe import ImportResult
 
 NAMES = (
     *("python", "hubtune", "packages", "pillow", "extras", "fonts", "paddle", "gpu", "openvino", "processor"),
-    *("mkl", "cores", "threads", "memory", "shared-memory", "cache", "working-folder", "temporary-folder"),
+    *(
+        "mkl",
+        "cores",
+        "threads",
+        "memory",
+        "open-files",
+        "shared-memory",
+        "cache",
+        "working-folder",
+        "temporary-folder",
+    ),
     *("variables", "network", "pip", "text"),
 )
 
@@ -40,7 +50,7 @@ def test_parts_that_fail_do_not_break_the_others(monkeypatch):
         *((examine.cpu, "processor"), (examine.cpu, "prepare"), (examine.cpu, "cores")),
         *((examine, "installed_versions"), (examine, "free_memory"), (examine, "import_all")),
         *((examine.paddle, "read_driver"), (examine, "cache_root"), (examine, "current_rank")),
-        (examine.tempfile, "gettempdir"),
+        (examine.places.tempfile, "gettempdir"),
     ):
         monkeypatch.setattr(module, name, broken)
     checks = examine.examine_machine({})

@@ -96,3 +96,9 @@ def test_shared_memory_matters_to_several_processes_only():
     assert machine.check_shared_memory(docker, 1).state == GOOD
     check = machine.check_shared_memory(docker, 2)
     assert check.state == NOTE and "2 processes" in check.finding and "--shm-size" in check.cure
+
+
+@pytest.mark.parametrize(("limit", "state"), [(None, GOOD), (1024, GOOD), (255, NOTE), (12, BAD)])
+def test_few_open_files(limit, state):
+    check = machine.check_open_files(limit)
+    assert (check.state, check.cure) == (state, "" if state == GOOD else "ulimit -n 1024")

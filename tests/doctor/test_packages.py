@@ -10,11 +10,17 @@ from support.scripts import ROOT
 from hubtune.doctor.packages import (
     OPENVINO,
     PADDLE,
+    PILLOW,
     REQUIRED,
+    cure_of_import,
     import_problem,
     installed_versions,
     is_older,
     missing_extras,
+    owner_of,
+    reinstall_cure,
+    shadow_of,
+    shadow_problem,
 )
 from hubtune.errors import DataError
 from hubtune.extras import PADDLE_NEEDS
@@ -56,7 +62,7 @@ def test_installed_versions_are_those_of_the_records_and_damaged_ones_count_as_n
 
 def _error(monkeypatch, folder, source, *, module="PIL", statement="import PIL"):
     """The error of an import of a package with this source."""
-    folder = folder / "packages"
+    folder = folder / "site-packages"
     (folder / module).mkdir(parents=True)
     (folder / module / "__init__.py").write_text(source)
     monkeypatch.syspath_prepend(str(folder))
@@ -107,3 +113,48 @@ def test_other_errors_stay_as_they_are(tmp_path, monkeypatch):
     full = _error(monkeypatch, tmp_path, "raise OSError(28, 'No space left on device')")
     others = (full, ValueError("x"), DataError("x"), KeyboardInterrupt(), MemoryError())
     assert not any(import_problem(error) for error in (*others, ModuleNotFoundError("x", name="other")))
+
+
+def test_a_file_that_is_imported_in_place_of_a_package_is_named(tmp_path, monkeypatch):
+    assert not any(shadow_of(package) for package in (*REQUIRED, PADDLE, OPENVINO))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    (tmp_path / "numpy.py").touch()
+    (tmp_path / "yaml").mkdir()
+    (tmp_path / "yaml" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = {package.module: path for package in REQUIRED if (path := shadow_of(package))}
+    assert found == {"numpy": str(tmp_path / "numpy.py"), "yaml": str(tmp_path / "yaml")}
+    # Whatever fails because of it.
+    error = _error(monkeypatch, tmp_path / "x", "None.x")
+    assert import_problem(error).startswith(
+        f"NumPy is taken from {tmp_path / 'numpy.py'}, which comes before"
+    )
+    assert cure_of_import(PILLOW, error).startswith(("mv ", "ren "))
+    assert shadow_problem() == import_problem(error)
+
+
+def test_a_broken_package_that_another_one_needs_is_installed_again(tmp_path, monkeypatch):
+    site = tmp_path / "site-packages"
+    (site / "inner_core").mkdir(parents=True)
+    (site / "inner_core" / "__init__.py").write_text("def (")
+    _write_record(site, "inner-core", "2.5")
+    (site / "inner-core-2.5.dist-info" / "RECORD").write_text("inner_core/__init__.py,,\n")
+    monkeypatch.syspath_prepend(str(site))
+    error = _error(monkeypatch, tmp_path, "import inner_core")
+    assert owner_of(error) == "inner-core==2.5"
+    assert cure_of_import(PILLOW, error).endswith(" install --force-reinstall --no-deps inner-core==2.5")
+    library = ImportError("file too short", name="inner_core._x", path=str(site / "inner_core" / "_x.so"))
+    assert owner_of(library) == "inner-core==2.5"
+    own = ImportError("file too short", name="PIL._imaging", path="/lib/site-packages/PIL/_imaging.so")
+    assert (owner_of(own), owner_of(ValueError("x")), owner_of(ImportError("x"))) == ("", "", "")
+    assert owner_of(ImportError("x", path="/lib/site-packages/not_installed_at_all.so")) == ""
+
+
+def test_a_variable_that_breaks_a_package_is_unset(tmp_path, monkeypatch):
+    matplotlib = next(package for package in REQUIRED if package.module == "matplotlib")
+    reason = "Key backend: 'x' is not a valid value for backend"
+    assert "reinstall" in reinstall_cure(matplotlib, "", reason)
+    monkeypatch.setenv("MPLBACKEND", "x")
+    assert reinstall_cure(matplotlib, "", reason) in ("unset MPLBACKEND", "set MPLBACKEND=")
+    assert "reinstall" in reinstall_cure(matplotlib, "", "libpng.so: cannot open")
+    assert "reinstall" in reinstall_cure(PILLOW, "", reason)

@@ -92,6 +92,11 @@ def _gpu_build(**facts):
     ("versions", "result", "driver", "environment", "state", "words", "cure"),
     [
         (CPU, ImportResult(), NO_DRIVER, {}, GOOD, "No NVIDIA driver", ""),
+        (CPU, ImportResult(), NO_DRIVER, {"CUDA_VISIBLE_DEVICES": "-1"}, GOOD, "No NVIDIA driver", ""),
+        (
+            *(CPU, ImportResult(), NO_DRIVER, {"CUDA_VISIBLE_DEVICES": "0"}, NOTE),
+            *("CUDA_VISIBLE_DEVICES=0 is set, but there is no NVIDIA driver", "CUDA_VISIBLE_DEVICES"),
+        ),
         (CPU, ImportResult(), DRIVER, {}, NOTE, "Paddle's build is one for CPUs", "paddlepaddle-gpu==3.3.1"),
         (CPU, ImportResult(), Driver(problem="nvidia-smi fails: x"), {}, NOTE, "nvidia-smi fails: x", ""),
         (GPU, _gpu_build(), DRIVER, {}, GOOD, "CUDA 12.6 sees 1 GPU: NVIDIA H200, driver 550", ""),

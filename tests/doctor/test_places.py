@@ -110,3 +110,19 @@ def test_a_user_without_a_home_and_values_that_can_be_used(tmp_path, monkeypatch
 
     monkeypatch.setattr(Path, "home", homeless)
     assert places.check_cache_variable({}).state == BAD
+
+
+def test_a_temporary_folder_that_is_not_the_one_asked_for_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert places.check_temporary_folder({"TMPDIR": str(tmp_path)}).state == GOOD
+    check = places.check_temporary_folder({"TMPDIR": "/full"})
+    assert check.state == NOTE and check.cure in ("unset TMPDIR", "set TMPDIR=")
+    assert check.finding == f"TMPDIR=/full cannot be written: {tmp_path} is taken in its place"
+
+    def none():
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    check = places.check_temporary_folder({})
+    assert check.state == BAD and "There is no folder for temporary files" in check.finding
+    assert "TMPDIR=" in check.cure

@@ -49,9 +49,9 @@ def test_own_variables(environment, state, words, cure):
     [
         ({}, GOOD, "directly", ""),
         ({"https_proxy": "http://proxy:3128"}, GOOD, "https_proxy=http://proxy:3128", ""),
-        ({"HTTPS_PROXY": "socks5://proxy:1080"}, NOTE, "SOCKS", "unset HTTPS_PROXY"),
-        ({"http_proxy": "http://"}, NOTE, "is not an address", "unset http_proxy"),
-        ({"http_proxy": "proxy:port"}, NOTE, "is not an address", "unset http_proxy"),
+        ({"HTTPS_PROXY": "socks5://proxy:1080"}, BAD, "SOCKS", "unset HTTPS_PROXY"),
+        ({"http_proxy": "http://"}, BAD, "is not an address", "unset http_proxy"),
+        ({"http_proxy": "proxy:port"}, BAD, "is not an address", "unset http_proxy"),
         (
             {"HUBTUNE_MIRROR": "https://mirror/x, mirror"},
             BAD,
@@ -85,7 +85,9 @@ def test_the_index_of_pip(tmp_path):
     none = check({"PIP_NO_INDEX": "1"}, [])
     assert (none.state, none.cure) == (NOTE, "unset PIP_NO_INDEX")
     file.write_text("index-url without a section\n")
-    assert check({}, [file]).state == NOTE
+    broken = check({}, [file])
+    assert (broken.state, broken.cure) == (BAD, f"correct {file}, or remove it")
+    assert check({"PIP_CONFIG_FILE": str(file)}, [file]).cure == "unset PIP_CONFIG_FILE"
 
 
 def test_files_of_pip_are_those_of_the_user_the_environment_and_the_system(tmp_path):
@@ -110,6 +112,7 @@ def test_files_of_pip_are_those_of_the_user_the_environment_and_the_system(tmp_p
             "unset PYTHONIOENCODING && export PYTHONUTF8=1",
         ),
         ({}, "utf-8", "ascii", BAD, "file names is ascii", "export PYTHONUTF8=1"),
+        ({}, "ascii", "ascii", BAD, "file names is ascii", "export PYTHONUTF8=1"),
         ({}, None, "utf-8", NOTE, "None", "export PYTHONUTF8=1"),
     ],
 )

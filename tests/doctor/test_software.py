@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.doctor import software
+from hubtune.doctor import packages, software
 from hubtune.doctor.check import BAD, GOOD, NOTE
 from hubtune.doctor.import_probe import FONT_MODULE, ImportResult
 from hubtune.doctor.packages import OPENVINO, PILLOW, REQUIRED
+from hubtune.doctor.shadows import shadow_cure
 from hubtune.doctor.software import PythonFacts
 
 WELL = {package.distribution: package.minimum for package in (*REQUIRED, OPENVINO)}
@@ -73,6 +74,24 @@ def test_missing_old_and_broken_packages_have_their_cures():
     assert checks["safetensors"].finding == "safetensors 0.5 cannot be loaded: undefined symbol: x"
     assert checks["safetensors"].cure.endswith("--force-reinstall --no-deps safetensors")
     assert checks["matplotlib"].cure.endswith("pip install --upgrade matplotlib")
+
+
+def test_an_import_that_does_not_end_is_a_note_with_the_command_that_imports_it():
+    late = ImportResult("its import takes longer than 20 seconds", is_late=True)
+    checks = {check.name: check for check in software.check_packages(WELL, _imports(rich=late))}
+    assert checks["rich"].state == NOTE and checks["rich"].cure.endswith(' -c "import rich"')
+    assert "takes longer than 20 seconds" in checks["rich"].finding
+
+
+def test_a_package_that_a_file_hides_is_named_with_the_file(monkeypatch):
+    hidden = lambda package: "/x/numpy.py" if package.module == "numpy" else None  # noqa: E731
+    monkeypatch.setattr(software, "shadow_of", hidden)
+    monkeypatch.setattr(packages, "shadow_of", hidden)
+    broken = ImportResult("module 'numpy' has no attribute 'dtype'")
+    checks = software.check_packages(WELL, _imports(**{"scipy.linalg": broken}))
+    assert checks[0].name == "numpy" and checks[0].state == BAD
+    assert checks[0].finding == "NumPy is taken from /x/numpy.py, which comes before the one that is meant"
+    assert {check.cure for check in checks if check.state == BAD} == {shadow_cure("/x/numpy.py")}
 
 
 def test_numpy_comes_first_and_is_blamed_for_what_needs_it():
